@@ -1,0 +1,154 @@
+"""Samples that datasets yield and batches that models see. Arrays are numpy until a batch is made.
+
+Conventions (design section 6): pixel (i, j) covers [i, i+1) so integer pixel centres lie at +0.5; sizes are (W, H)
+unless a name says `hw`; cameras are OpenCV (x right, y down, z forward), `cam_T_obj` 4x4; objects are x left, y back,
+z up, centred, with max |coordinate| about 1 ("canonical units").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from bench3d.contracts.progress import Progress
+    from bench3d.geometry.pixels import PixelGeometry
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding of a dataset's `check`: which file, which field, what is wrong, and how to mend it."""
+
+    file: str
+    message: str
+    field: str | None = None
+    hint: str | None = None
+    severity: str = "error"  # or "warning"
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSample:
+    """One image of one object with its pose, for pose and segmentation tasks.
+
+    Attributes:
+        id: unique inside the dataset and split.
+        category: canonical bench3d name (bicycle, bus, car, chair, couch, motorcycle, tv, ...).
+        image: path of the RGB image; `size` its (W, H).
+        intrinsics: (3, 3) in pixels of the image.
+        cam_T_obj: (4, 4), canonical object units.
+        box: (x0, y0, x1, y1) in pixels.
+        cluster: id of what is drawn together in a bootstrap (object instance, scene or image).
+        mesh: gives (vertices (V, 3) canonical units, faces (F, 3) int32) of the annotated CAD model, loaded lazily.
+        attributes: truncated, occluded, ... for groups.
+    """
+
+    id: str
+    category: str
+    image: Path
+    size: tuple[int, int]
+    intrinsics: np.ndarray
+    cam_T_obj: np.ndarray
+    box: np.ndarray
+    cluster: str
+    mesh: Callable[[], tuple[np.ndarray, np.ndarray]]
+    attributes: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class PosedFrame:
+    """One frame of an object-centred video. `cam_T_obj` has an orthonormal rotation and canonical object units."""
+
+    id: str
+    image: Path
+    mask: Path
+    size: tuple[int, int]
+    intrinsics: np.ndarray
+    cam_T_obj: np.ndarray
+    depth: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSequence:
+    """One video of one instance; `points` gives its cloud (N, 3) in canonical units, loaded lazily."""
+
+    name: str
+    category: str
+    frames: tuple[PosedFrame, ...]
+    points: Callable[[], np.ndarray]
+
+
+class MultiviewSource(Protocol):
+    """Object-centred videos of a category, aligned to one canonical frame: what shape models are fitted on."""
+
+    def sequences(self, category: str) -> Sequence[ObjectSequence]:
+        """Sequences of a category in the order of its list; the last tenth is the held-out part."""
+
+    def fingerprint(self, category: str) -> str:
+        """Hash of everything in it that can change a fit; needs no images to be decoded."""
+
+
+class Dataset(Protocol):
+    """A reader of one official layout."""
+
+    def check(self, categories: Sequence[str] | None = None) -> Iterable[Problem]:
+        """Every missing or broken file and field, without stopping at the first."""
+
+    def fingerprint(self, category: str) -> str:
+        """Hash of the annotations that decide a number."""
+
+
+class PoseDataset(Dataset, Protocol):
+    """A dataset of posed single images."""
+
+    synthetic: bool
+
+    def samples(self, category: str, split: str) -> Sequence[PoseSample]:
+        """Samples in a fixed order; raises DataError with file and field."""
+
+
+@dataclass(frozen=True)
+class TwinSpec:
+    """What a synthetic twin holds. `seed` and `generator` decide every byte."""
+
+    categories: tuple[str, ...]
+    seed: int = 0
+    train_instances: int = 30
+    views: int = 10
+    test_images: int = 100
+    image_size: int = 256
+    splits: tuple[str, ...] = ("plain", "hard")
+
+
+class TwinWriter(Protocol):
+    """Writes a synthetic twin in an official layout; what is already there and whole is left alone."""
+
+    def __call__(self, root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None: ...
+
+
+@dataclass
+class ImageBatch:
+    """What a model sees.
+
+    Attributes:
+        images: (B, 3, H, W) float32 RGB in [0, 1], all of one size.
+        valid: (B, 1, H, W) float32, 1 inside the original image and 0 in padding.
+        geometry: B maps from the original image to these pixels (no feature grid yet).
+        ids: B sample ids.
+    """
+
+    images: torch.Tensor
+    valid: torch.Tensor
+    geometry: tuple[PixelGeometry, ...]
+    ids: tuple[str, ...]
+
+    def to(self, device: torch.device | str) -> ImageBatch:
+        """The same batch with its tensors on `device`."""
+        return ImageBatch(self.images.to(device), self.valid.to(device), self.geometry, self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)

@@ -1,0 +1,146 @@
+"""What a plugin tells the host about itself: light data with a lazy factory, so that `list` imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Where pretrained weights come from; `bytes` and `sha256` where the publisher states them."""
+
+    source: str  # "timm", "open_clip", "hub", "url"
+    id: str
+    revision: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A named, versioned bundle of evaluation settings. `oracles` lists the ground truth the model is given."""
+
+    name: str
+    version: int = 1
+    summary: str = ""
+    oracles: tuple[str, ...] = ()
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """Common part of every registration.
+
+    Attributes:
+        name: what a user types.
+        summary: one line for `bench3d list`.
+        factory: "module:attribute", imported only when the thing is used.
+        settings: "module:attribute" of a pydantic model (extra="forbid"); its module must not import torch.
+        presets: "package.module:folder" of YAML files, one preset a file (e.g. "bench3d.configs:presets/common3d").
+        result_version: bumped by the author when outputs change; part of a run's identity.
+        extras: importable top-level modules that must be installed.
+        install: the command that installs what `extras` lacks.
+    """
+
+    kind: ClassVar[str] = ""
+    name: str
+    summary: str
+    factory: str
+    settings: str | None = None
+    presets: str | None = None
+    result_version: int = 1
+    licence: str = ""
+    citation: str = ""
+    url: str = ""
+    extras: tuple[str, ...] = ()
+    install: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneRegistration(Registration):
+    """factory(weights: str, settings, device: str) -> Model.
+
+    `weights` is "pretrained", "random" or a file path. A name that ends in ":" is a family: `timm:` answers to every
+    `timm:NAME`, and its factory gets the keyword `variant="NAME"`.
+    """
+
+    kind: ClassVar[str] = "backbone"
+    weights: Weights | None = None  # None: needs no weights (a floor such as hog)
+    params: int | None = None
+    patch: int | None = None
+    dim: int | None = None
+    input_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterRegistration(Registration):
+    """factory(settings) -> Adapter; same verbs as a shape model (`fit`, `apply`)."""
+
+    kind: ClassVar[str] = "adapter"
+    per_category: bool = False
+    train_dataset: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeModelRegistration(Registration):
+    """factory(settings) -> ShapeModel. Adds `adds` to the model's capabilities, is fitted on `train_dataset`."""
+
+    kind: ClassVar[str] = "shape-model"
+    adds: tuple[str, ...] = ()
+    train_dataset: str | None = None
+    default_preset: str = "paper"
+    synthetic_preset: str = "quick"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRegistration(Registration):
+    """factory(root: Path, settings) -> Dataset.
+
+    `folder` is looked for under the data root; `synth` is "module:attribute" of the twin's writer
+    (bench3d.contracts.data.TwinWriter), None where there is no twin.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    folder: str
+    categories: tuple[str, ...] = ()
+    bytes: int | None = None
+    registration_required: bool = False
+    how_to_get: str = ""
+    synth: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRegistration(Registration):
+    """factory(settings, protocol: Protocol) -> Task."""
+
+    kind: ClassVar[str] = "task"
+    requires: tuple[str, ...] = ()
+    dataset: str
+    protocols: tuple[Protocol, ...] = ()
+    headline: str = ""  # name of the metric that a leaderboard sorts by
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererRegistration(Registration):
+    """factory(device: str) -> Renderer; `devices` it runs on, the higher `priority` wins."""
+
+    kind: ClassVar[str] = "renderer"
+    devices: tuple[str, ...] = ("cpu",)
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorRegistration(Registration):
+    """factory(settings) -> Executor."""
+
+    kind: ClassVar[str] = "executor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRegistration(Registration):
+    """factory is a typer.Typer or a function that becomes `bench3d NAME`."""
+
+    kind: ClassVar[str] = "command"

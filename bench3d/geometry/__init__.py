@@ -1,0 +1,1 @@
+"""Cameras, rotations, crops and pixel maps."""

@@ -1,0 +1,1 @@
+"""Protocols, presets and grids as package data."""

@@ -1,0 +1,1 @@
+"""open_clip_backbones plugin."""

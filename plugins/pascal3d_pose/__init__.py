@@ -1,0 +1,1 @@
+"""pascal3d_pose plugin."""
