@@ -1,0 +1,74 @@
+"""Atomic writing: a reader sees the old file or the whole new one, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench3d.errors import OutputError
+
+
+@contextlib.contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError while writing `path` into one sentence with a next step."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(f"The disk is full: {path} was not written.", "Free some space and run again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise OutputError(
+                f"No permission to write {path}.", "Choose another folder (--results, or BENCH3D_DATA for data)."
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise OutputError(f"{path} cannot be written: a file stands where a folder is needed.") from error
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def make_folder(path: Path) -> Path:
+    """Creates `path` and its parents; OutputError where that is not allowed."""
+    with output_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, keeping its suffix; flushed and renamed on success, removed on failure.
+
+    For writers that want a path of their own (safetensors, OpenCV, PIL).
+    """
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        with output_errors(path):
+            yield temporary
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a whole file atomically."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        handle.write(content)
+        handle.flush()
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes a whole UTF-8 file atomically."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON atomically; NaN is refused."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
