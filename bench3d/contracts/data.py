@@ -8,7 +8,7 @@ z up, centred, with max |coordinate| about 1 ("canonical units").
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -127,7 +127,8 @@ class TwinSpec:
 class TwinWriter(Protocol):
     """Writes a synthetic twin in an official layout; what is already there and whole is left alone."""
 
-    def __call__(self, root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None: ...
+    def __call__(self, root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None:
+        """Writes below `root` with `workers` processes; OutputError where it cannot."""
 
 
 @dataclass
@@ -139,16 +140,18 @@ class ImageBatch:
         valid: (B, 1, H, W) float32, 1 inside the original image and 0 in padding.
         geometry: B maps from the original image to these pixels (no feature grid yet).
         ids: B sample ids.
+        category: canonical category of the whole batch, where the task has one (chooses a per-category artifact).
     """
 
     images: torch.Tensor
     valid: torch.Tensor
     geometry: tuple[PixelGeometry, ...]
     ids: tuple[str, ...]
+    category: str | None = None
 
     def to(self, device: torch.device | str) -> ImageBatch:
         """The same batch with its tensors on `device`."""
-        return ImageBatch(self.images.to(device), self.valid.to(device), self.geometry, self.ids)
+        return replace(self, images=self.images.to(device), valid=self.valid.to(device))
 
     def __len__(self) -> int:
         return len(self.ids)

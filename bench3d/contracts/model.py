@@ -71,11 +71,15 @@ class Model:
 
     def pose(self, batch: ImageBatch, given: Given) -> PoseEstimate:
         """Object pose, from the image and exactly the oracles in `given`."""
-        raise CapabilityError(f"{type(self).__name__} estimates no pose.", "Add --shape-model common3d.")
+        raise CapabilityError(f"{type(self).__name__} estimates no pose.", "Add a shape model (--shape-model).")
 
     def shape(self, batch: ImageBatch, given: Given) -> tuple[torch.Tensor, torch.Tensor]:
         """Instance meshes: vertices (B, V, 3) in canonical units and faces (F, 3)."""
-        raise CapabilityError(f"{type(self).__name__} has no shape.", "Add --shape-model common3d.")
+        raise CapabilityError(f"{type(self).__name__} has no shape.", "Add a shape model (--shape-model).")
+
+    def mask(self, batch: ImageBatch, given: Given, pose: PoseEstimate) -> torch.Tensor:
+        """Soft amodal object masks (B, h, w) in [0, 1] on the model's score grid, at `pose`."""
+        raise CapabilityError(f"{type(self).__name__} gives no mask.", "Add a shape model (--shape-model).")
 
     def describe(self) -> dict[str, Any]:
         """Facts for the record: parameters, patch, weights digest, ..."""

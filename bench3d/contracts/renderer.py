@@ -20,7 +20,7 @@ class Renderer(ABC):
 
     @abstractmethod
     def rasterize(self, clip: torch.Tensor, faces: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """clip (B, V, 4) float32, faces (F, 3) int32, size (H, W) -> (B, H, W, 4) float32: u, v, z/w, triangle id + 1.
+        """Clip (B, V, 4) float32, faces (F, 3) int32, size (H, W) -> (B, H, W, 4) float32: u, v, z/w, triangle id + 1.
 
         Sampled at pixel centres; an attribute is u*a0 + v*a1 + (1-u-v)*a2, perspective-correct; empty pixels are 0.
         u and v are differentiable with respect to `clip` (z/w and the id are not).
@@ -28,7 +28,7 @@ class Renderer(ABC):
 
     @abstractmethod
     def interpolate(self, attributes: torch.Tensor, raster: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-        """attributes (B or 1, V, C), raster (B, H, W, 4), faces (F, 3) -> (B, H, W, C); 0 in empty pixels.
+        """Attributes (B or 1, V, C), raster (B, H, W, 4), faces (F, 3) -> (B, H, W, C); 0 in empty pixels.
 
         Differentiable with respect to `attributes` and, through u and v, to the vertices.
         """

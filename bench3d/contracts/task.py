@@ -56,7 +56,8 @@ class Task(ABC):
     def evaluate(self, model: Model, samples: Sequence[Any], device: str) -> Sequence[Mapping[str, Any]]:
         """Values of every sample of one batch: JSON numbers, strings, lists; must hold `id`, `cluster`, `category`."""
 
-    def pictures(self, model: Model, samples: Sequence[Any], values: Sequence[Mapping[str, Any]], out: Path,
-                 device: str) -> Iterator[Path]:
+    def pictures(
+        self, model: Model, samples: Sequence[Any], values: Sequence[Mapping[str, Any]], out: Path, device: str
+    ) -> Iterator[Path]:
         """Pictures a person wants to look at, written under `out`; by default none."""
         return iter(())

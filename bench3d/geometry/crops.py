@@ -8,14 +8,10 @@ import numpy as np
 from bench3d.geometry.pixels import PixelGeometry
 
 
-def centre_zoom(
-    original_size: tuple[int, int], centre: np.ndarray, scale: float, canvas: int
-) -> PixelGeometry:
+def centre_zoom(original_size: tuple[int, int], centre: np.ndarray, scale: float, canvas: int) -> PixelGeometry:
     """A square crop of `canvas` pixels around `centre` (2,), `scale` canvas pixels per original pixel."""
     offset = (canvas / 2 - scale * float(centre[0]), canvas / 2 - scale * float(centre[1]))
-    return PixelGeometry(
-        original_size=original_size, input_size=(canvas, canvas), scale=(scale, scale), offset=offset
-    )
+    return PixelGeometry(original_size=original_size, input_size=(canvas, canvas), scale=(scale, scale), offset=offset)
 
 
 def mask_zoom(mask: np.ndarray, centre: np.ndarray, canvas: int) -> PixelGeometry:
