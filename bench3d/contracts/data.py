@@ -113,7 +113,12 @@ class PoseDataset(Dataset, Protocol):
 
 @dataclass(frozen=True)
 class TwinSpec:
-    """What a synthetic twin holds. `seed` and `generator` decide every byte."""
+    """What a synthetic twin holds. It and the writers' generator version decide every byte.
+
+    Attributes:
+        hard_images: images of the split `hard`, None for as many as `test_images`.
+        alignment_noise: sigma in degrees of the rotation error of each sequence's alignment; 0 is exact.
+    """
 
     categories: tuple[str, ...]
     seed: int = 0
@@ -122,6 +127,12 @@ class TwinSpec:
     test_images: int = 100
     image_size: int = 256
     splits: tuple[str, ...] = ("plain", "hard")
+    hard_images: int | None = None
+    alignment_noise: float = 0.0
+
+    def images(self, split: str) -> int:
+        """Test images of a category in `split`."""
+        return self.hard_images if split == "hard" and self.hard_images is not None else self.test_images
 
 
 class TwinWriter(Protocol):

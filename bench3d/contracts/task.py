@@ -25,7 +25,9 @@ class MetricSpec:
         higher_is_better: direction.
         version: bumped when the definition changes.
         order: averaging order, e.g. "image > category > mean over categories".
-        chance: keys of per-sample values holding chance-level draws, name -> value key (reduced the same way).
+        chance: name of a chance level -> key of the per-sample value that holds its exact expectation. For
+            "fraction_below" that is the probability in [0, 1] that a draw is below the threshold, so scores are
+            means; for "mean" and "median" it is a value of the metric's own kind, reduced the same way.
     """
 
     name: str
@@ -54,7 +56,11 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self, model: Model, samples: Sequence[Any], device: str) -> Sequence[Mapping[str, Any]]:
-        """Values of every sample of one batch: JSON numbers, strings, lists; must hold `id`, `cluster`, `category`."""
+        """Values of every sample of one batch: JSON numbers, strings, lists; must hold `id`, `cluster`, `category`.
+
+        `groups` may hold a mapping such as {"azimuth": "330-30"}: the host scores every bin as well. Keys that end in
+        `_ms` are milliseconds of a part of the work. Samples have an attribute `id`.
+        """
 
     def pictures(
         self, model: Model, samples: Sequence[Any], values: Sequence[Mapping[str, Any]], out: Path, device: str

@@ -1,1 +1,1 @@
-"""features room."""
+"""Features: input size policies, weights, dense backbones, extraction. The package itself imports no torch."""

@@ -1,1 +1,1 @@
-"""fit room."""
+"""One resumable training loop for every adapter and shape model."""

@@ -1,1 +1,27 @@
-"""metrics room."""
+"""Pure functions on arrays; each says its convention in its name and docstring."""
+
+from bench3d.metrics.bootstrap import (
+    Statistic,
+    bootstrap_draws,
+    cluster_bootstrap,
+    macro_bootstrap,
+    percentile_interval,
+)
+from bench3d.metrics.chance import best_constant_rotation, fraction_within_strict, median_error_deg
+from bench3d.metrics.rotation import pairwise_rotation_error_deg, rotation_error_deg
+from bench3d.metrics.scores import fraction_below_strict, macro_average
+
+__all__ = [
+    "Statistic",
+    "best_constant_rotation",
+    "bootstrap_draws",
+    "cluster_bootstrap",
+    "fraction_below_strict",
+    "fraction_within_strict",
+    "macro_average",
+    "macro_bootstrap",
+    "median_error_deg",
+    "pairwise_rotation_error_deg",
+    "percentile_interval",
+    "rotation_error_deg",
+]

@@ -1,1 +1,37 @@
-"""co3d plugin."""
+"""CO3D v2: reader of the official layout, alignment of its sequences, checks, and the writer of its synthetic twin."""
+
+from __future__ import annotations
+
+from bench3d.contracts import DatasetRegistration, Registration
+from bench3d.plugins import hookimpl
+
+CITATION = (
+    "J. Reizenstein, R. Shapovalov, P. Henzler, L. Sbordone, P. Labatut, D. Novotny. Common Objects in 3D: "
+    "Large-Scale Learning and Evaluation of Real-life 3D Category Reconstruction. ICCV 2021."
+)
+HOW_TO_GET = (
+    "Download the categories you need (one at a time; each is tens to hundreds of GB) with the script "
+    "co3d/download_dataset.py of https://github.com/facebookresearch/co3d, "
+    "e.g. --download_categories car,chair,toybus, into this folder (or link your copy)."
+)
+
+
+@hookimpl
+def bench3d_register() -> list[Registration]:
+    """The data set."""
+    return [
+        DatasetRegistration(
+            name="co3d",
+            summary="CO3D v2: object-centred videos with cameras, masks, depth and point clouds",
+            factory="bench3d_plugins.co3d.dataset:CO3D",
+            settings="bench3d_plugins.co3d.settings:CO3DSettings",
+            folder="co3d",
+            categories=("bicycle", "bus", "car", "chair", "couch", "motorcycle", "tv"),
+            bytes=5_500_000_000_000,
+            how_to_get=HOW_TO_GET,
+            licence="CC BY-NC 4.0",
+            citation=CITATION,
+            url="https://github.com/facebookresearch/co3d",
+            synth="bench3d_plugins.co3d.twin:write",
+        )
+    ]

@@ -1,0 +1,203 @@
+"""`bench3d run` and `bench3d train`: one cell of the table, or only the fits that it needs."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench3d.cli.data import CategoryOption, DataDirOption, split_categories
+from bench3d.cli.output import DebugOption, JsonOption, console, print_json
+from bench3d.errors import UnknownNameError, UsageError
+from bench3d.plugins import load_registry, parse_set
+from bench3d.plugins.names import did_you_mean
+
+NONE = "none"
+
+
+class Device(str, Enum):
+    """Where a run happens."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+BackboneOption = Annotated[str, typer.Option(metavar="NAME", help="See `bench3d list backbones`.")]
+AdapterOption = Annotated[
+    str, typer.Option(metavar="NAME", help="An adapter, or a shape model for short (then the adapter is none).")
+]
+ShapeOption = Annotated[str, typer.Option("--shape-model", metavar="NAME", help="See `bench3d list shape-models`.")]
+WeightsOption = Annotated[str, typer.Option(metavar="pretrained|random|FILE", help="Weights of the backbone.")]
+SyntheticOption = Annotated[bool, typer.Option("--synthetic", help="On the synthetic twin; it is made where missing.")]
+SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Every random draw derives from it.")]
+DeviceOption = Annotated[Device, typer.Option(help="auto takes CUDA where it works.")]
+ResultsOption = Annotated[Path, typer.Option(metavar="DIR", help="Where fits and records go.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SCOPE.KEY=VALUE", help="A setting, e.g. task.split=hard; see `bench3d describe`."),
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Use no network: only weights that are cached.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Do again what is already done.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    example = "Example: bench3d {} --backbone hog --adapter common3d{} --synthetic"
+    app.command(
+        "run",
+        short_help="One backbone on one task: a table and a record.",
+        epilog=example.format("run", " --task pascal3d-pose"),
+    )(run)
+    app.command("train", short_help="Only the fits that a run needs.", epilog=example.format("train", ""))(train)
+
+
+def run(
+    backbone: BackboneOption,
+    task: Annotated[str, typer.Option(metavar="NAME", help="See `bench3d list tasks`.")],
+    adapter: AdapterOption = NONE,
+    shape_model: ShapeOption = NONE,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Evaluation settings (default: the task's first).")
+    ] = None,
+    weights: WeightsOption = "pretrained",
+    data: DataDirOption = None,
+    synthetic: SyntheticOption = False,
+    category: CategoryOption = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many images of a category.")] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.auto,
+    results: ResultsOption = Path("bench3d-results"),
+    settings: SetOption = None,
+    visualize: Annotated[bool, typer.Option("--visualize", help="Leave pictures beside the record.")] = False,
+    force: ForceOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The record alone on standard output.")] = False,
+    offline: OfflineOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run one backbone on one task: make what is missing, evaluate, print the table, leave a record."""
+    from bench3d.cli.progress import progress_for
+    from bench3d.cli.views import print_plan, print_record
+    from bench3d.runner import RunSpec, execute, plan_run
+
+    adapter, shape_model = shape_model_for_short(adapter, shape_model)
+    spec = RunSpec(
+        backbone=backbone,
+        task=task,
+        adapter=adapter,
+        shape_model=shape_model,
+        weights=weights,
+        protocol=protocol,
+        categories=split_categories(category),
+        limit=limit,
+        seed=seed,
+        device=device.value,
+        data=data,
+        synthetic=synthetic,
+        results=results,
+        settings=parse_set(settings or []),
+        visualize=visualize,
+        force=force,
+        offline=offline,
+    )
+    plan = plan_run(spec)
+    err = console(stderr=True)
+    print_plan(plan, err if as_json else console(), load_registry().estimate(plan))
+    with progress_for() as progress:
+        record = execute(plan, progress)
+    if as_json:
+        print_json(record.as_json())
+    else:
+        print_record(record, plan.record_path, console())
+    if record.status != "finished":
+        raise typer.Exit(1)
+
+
+def train(
+    backbone: BackboneOption,
+    adapter: AdapterOption = NONE,
+    shape_model: ShapeOption = NONE,
+    weights: WeightsOption = "pretrained",
+    data: DataDirOption = None,
+    synthetic: SyntheticOption = False,
+    category: CategoryOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.auto,
+    results: ResultsOption = Path("bench3d-results"),
+    settings: SetOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    offline: OfflineOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Fit the adapter or shape model only; `run` then takes what is there."""
+    from bench3d.cli.progress import progress_for
+    from bench3d.cli.views import print_artifacts, print_plan
+    from bench3d.runner import RunSpec, fit_all, plan_fits
+
+    adapter, shape_model = shape_model_for_short(adapter, shape_model)
+    if (adapter, shape_model) == (NONE, NONE):
+        known = [n for n in fittable() if n != NONE]
+        raise UsageError("There is nothing to train.", f"Add --adapter NAME; known: {', '.join(known) or 'none'}.")
+    spec = RunSpec(
+        backbone=backbone,
+        adapter=adapter,
+        shape_model=shape_model,
+        weights=weights,
+        categories=split_categories(category),
+        seed=seed,
+        device=device.value,
+        data=data,
+        synthetic=synthetic,
+        results=results,
+        settings=parse_set(settings or []),
+        force=force,
+        offline=offline,
+    )
+    plan = plan_fits(spec)
+    print_plan(plan, console(stderr=True) if as_json else console(), {})
+    with progress_for() as progress:
+        artifacts = fit_all(plan, progress)
+    if as_json:
+        print_json([artifact_values(a) for a in artifacts])
+    else:
+        print_artifacts(artifacts, console())
+
+
+def artifact_values(artifact: Any) -> dict[str, Any]:
+    """An artifact as JSON."""
+    return {
+        "path": str(artifact.path),
+        "category": artifact.category,
+        "recipe": artifact.recipe,
+        "digest": artifact.digest,
+        "facts": dict(artifact.facts),
+    }
+
+
+def fittable() -> list[str]:
+    """Names that --adapter takes: adapters and shape models."""
+    registry = load_registry()
+    return sorted({*registry.names("adapter"), *registry.names("shape-model")})
+
+
+def shape_model_for_short(adapter: str, shape_model: str) -> tuple[str, str]:
+    """`--adapter NAME` with the name of a shape model means `--adapter none --shape-model NAME`.
+
+    Raises:
+        UnknownNameError: the adapter is neither; holds the nearest names of both kinds.
+        UsageError: two different shape models.
+    """
+    registry = load_registry()
+    if adapter == NONE or adapter in registry.names("adapter"):
+        return adapter, shape_model
+    if adapter not in registry.names("shape-model"):
+        raise UnknownNameError(f"There is no adapter named {adapter}.", did_you_mean(adapter, fittable()))
+    if shape_model not in (NONE, adapter):
+        raise UsageError(
+            f"--adapter {adapter} already names a shape model, and --shape-model {shape_model} another one.",
+            "Give one of them.",
+        )
+    return NONE, adapter

@@ -1,0 +1,42 @@
+"""Content hashes of data sets."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from bench3d.errors import DataError
+
+
+class Digest:
+    """SHA-256 over named parts; names and lengths go in too, so that parts cannot run into each other."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, name: str, content: bytes) -> None:
+        """One part."""
+        self._hash.update(f"{len(name.encode())}:{name}:{len(content)}:".encode())
+        self._hash.update(content)
+
+    def add_file(self, name: str, path: Path) -> None:
+        """One file's content under `name` (not its path: data may move)."""
+        self.add(name, bytes.fromhex(sha256_file(path)))
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return self._hash.hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes; DataError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}).", "Check the file and its rights."
+        ) from error
+    return digest.hexdigest()

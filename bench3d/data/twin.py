@@ -1,0 +1,167 @@
+"""Synthetic twins: named specs, the marks that say whether a twin is whole, and writing several data sets at once.
+
+`twin.partial.json` stands in a twin's folder from its first byte on and says what is being made; `twin.json` is
+written last and says that it is whole. So a killed run can be resumed, and two specs never mix in one folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from bench3d.contracts.data import TwinSpec, TwinWriter
+from bench3d.contracts.progress import Progress
+from bench3d.contracts.registration import DatasetRegistration
+from bench3d.errors import DataError, UsageError
+from bench3d.files import make_folder, output_errors, write_json
+
+SCHEMA = "bench3d.twin/1"
+DONE = "twin.json"
+PARTIAL = "twin.partial.json"
+
+SPECS = {
+    "quickstart": TwinSpec(
+        categories=("car", "chair", "bus"), train_instances=30, views=10, test_images=100, hard_images=60
+    ),
+    "full": TwinSpec(
+        categories=("bicycle", "bus", "car", "chair", "couch", "motorcycle", "tv"),
+        train_instances=50,
+        views=30,
+        test_images=100,
+    ),
+}
+
+
+def twin_spec(name: str) -> TwinSpec:
+    """A named spec; UsageError for an unknown name."""
+    if name not in SPECS:
+        raise UsageError(f"There is no twin named {name!r}.", f"There are {', '.join(sorted(SPECS))}.")
+    return SPECS[name]
+
+
+def ensure_twin(
+    root: Path, spec: TwinSpec, registrations: Sequence[DatasetRegistration], progress: Progress, workers: int = 1
+) -> Path:
+    """Makes the twin of `spec` in `root` where it is not there yet, and returns `root`.
+
+    Every registration's writer fills `root/<registration.folder>`; a whole one with the same spec and generator is
+    left alone, a partial one is completed. Two processes may call this at once: the second waits for the first.
+
+    Raises:
+        DataError: another spec or generator version stands there, or a data set has no twin.
+        OutputError: no permission, no space.
+    """
+    make_folder(root)
+    with _lock(root):
+        open_twin(root, spec, None)
+        for registration in registrations:
+            _writer(registration)(root / registration.folder, spec, progress, workers)
+        close_twin(root, spec, None)
+    return root
+
+
+def open_twin(folder: Path, spec: TwinSpec, generator: str | None) -> bool:
+    """Begins or resumes writing a twin in `folder`; True where it is already whole.
+
+    Raises:
+        DataError: the folder holds a twin of another spec or generator version.
+    """
+    wanted = _mark(spec, generator)
+    for name in (DONE, PARTIAL):
+        found = _read_mark(folder / name)
+        if found is None:
+            continue
+        if difference := _difference(found, wanted):
+            raise DataError(
+                f"{folder} holds a synthetic twin made with {difference}.",
+                "Choose another data folder, or remove this one and run again.",
+            )
+        if name == DONE:
+            return True
+    make_folder(folder)
+    if not (folder / PARTIAL).exists():
+        write_json(folder / PARTIAL, wanted)
+    return False
+
+
+def close_twin(folder: Path, spec: TwinSpec, generator: str | None) -> None:
+    """Declares the twin in `folder` whole."""
+    if not (folder / DONE).exists():
+        write_json(folder / DONE, _mark(spec, generator))
+    with contextlib.suppress(OSError):
+        (folder / PARTIAL).unlink(missing_ok=True)
+
+
+def is_synthetic(folder: Path) -> bool:
+    """Whether a data set's folder, or the one it stands in, carries a twin's mark (whole or partial)."""
+    return any((place / name).exists() for place in (folder, folder.parent) for name in (DONE, PARTIAL))
+
+
+def require_whole(folder: Path) -> None:
+    """Raises DataError where the twin in `folder` was begun and not finished."""
+    if (folder / PARTIAL).exists() and not (folder / DONE).exists():
+        raise DataError(
+            f"The synthetic twin in {folder} is unfinished: its writing was interrupted.",
+            "Run with --synthetic (or `bench3d data synth`) again: it goes on where it stopped.",
+        )
+
+
+def twin_mark(folder: Path) -> dict[str, Any] | None:
+    """What `twin.json` in `folder` says ("spec", "generator"), None where there is none."""
+    return _read_mark(folder / DONE)
+
+
+def _mark(spec: TwinSpec, generator: str | None) -> dict[str, Any]:
+    # Through JSON, so that tuples compare equal to what is read back.
+    plain = json.loads(json.dumps(dataclasses.asdict(spec)))
+    return {"schema": SCHEMA, "generator": generator, "spec": plain}
+
+
+def _read_mark(path: Path) -> dict[str, Any] | None:
+    try:
+        mark = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}).", "Remove the twin's folder and make it again.") from error
+    if not isinstance(mark, dict) or mark.get("schema") != SCHEMA or not isinstance(mark.get("spec"), dict):
+        raise DataError(f"{path} is no mark of a synthetic twin.", "Remove the twin's folder and make it again.")
+    return mark
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    if found.get("generator") != wanted["generator"]:
+        return f"generator version {found.get('generator')} instead of {wanted['generator']}"
+    keys = sorted(set(found["spec"]) | set(wanted["spec"]))
+    changed = [key for key in keys if found["spec"].get(key) != wanted["spec"].get(key)]
+    return ", ".join(f"{key} {found['spec'].get(key)} instead of {wanted['spec'].get(key)}" for key in changed)
+
+
+def _writer(registration: DatasetRegistration) -> TwinWriter:
+    if not registration.synth:
+        raise DataError(f"{registration.name} has no synthetic twin.", "Use the official data.")
+    module, attribute = registration.synth.split(":")
+    return cast(TwinWriter, getattr(importlib.import_module(module), attribute))
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One writer at a time where the system has file locks; elsewhere two writers of one twin only waste work."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path = folder / ".lock"
+    with output_errors(path):
+        handle = open(path, "w", encoding="utf-8")  # noqa: SIM115
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        handle.close()

@@ -1,0 +1,90 @@
+"""Every hook a plugin may implement. This file is the documentation of the door.
+
+A plugin is an installed package with an entry point in the group `bench3d`:
+
+    [project.entry-points.bench3d]
+    mine = "my_package"
+
+whose module implements any of the functions below, marked with `hookimpl`:
+
+    from bench3d.contracts import BackboneRegistration
+    from bench3d.plugins import hookimpl
+
+    @hookimpl
+    def bench3d_register():
+        return [BackboneRegistration(name="mine", summary="My backbone", factory="my_package.model:create")]
+
+The module is imported by every `bench3d` command: keep it light (no torch, no numpy). What is heavy belongs behind the
+registration's `factory`. An implementation may leave out arguments that it does not need. A plugin that fails to
+import, misspells a hook or returns something else than stated is left out and shown by `bench3d doctor`; the others
+go on working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pluggy
+
+from bench3d.contracts import (
+    AdapterRegistration,
+    BackboneRegistration,
+    Registration,
+    ShapeModelRegistration,
+    TaskRegistration,
+)
+
+PROJECT = "bench3d"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def bench3d_register() -> Iterable[Registration]:  # type: ignore[empty-body]
+    """Register: what this plugin adds, as registrations of `bench3d.contracts` (any number, any kinds).
+
+    Called once per process. A name already taken within its kind keeps its first owner (bench3d's own plugins
+    first, then distributions in alphabetical order) and the collision is reported.
+    """
+
+
+@hookspec
+def bench3d_compatible(
+    backbone: BackboneRegistration,
+    adapter: AdapterRegistration | None,
+    shape_model: ShapeModelRegistration | None,
+    task: TaskRegistration | None,
+) -> str | None:
+    """Decide: why this combination cannot run, in one sentence; None where there is no objection.
+
+    None as adapter, shape model or task means that there is none. Capabilities that a task requires are checked by
+    the host; this hook is for what it cannot know ("needs a patch backbone", "has no checkpoint for this size").
+    """
+
+
+@hookspec
+def bench3d_estimate(plan: Any) -> Mapping[str, float] | None:
+    """Decide: what a run will cost, for display before it starts; None where the plugin does not know.
+
+    Args:
+        plan: the bench3d.runner.RunPlan.
+
+    Returns:
+        Any of "seconds", "memory_bytes", "disk_bytes". Of several answers the largest counts.
+    """
+
+
+@hookspec
+def bench3d_run_started(plan: Any) -> None:
+    """Observe: a run begins. `plan` is the bench3d.runner.RunPlan. An exception is logged, never fatal."""
+
+
+@hookspec
+def bench3d_sample_done(values: Mapping[str, Any]) -> None:
+    """Observe: one sample is evaluated. `values` is its line of the sidecar, not to be changed."""
+
+
+@hookspec
+def bench3d_run_finished(record: Any) -> None:
+    """Observe: a record was written. `record` is the bench3d.records.schema.Record."""

@@ -1,0 +1,194 @@
+"""The record of one run, `bench3d.record/1`. Its JSON Schema is public: `record_schema()`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench3d.errors import DataError
+from bench3d.records.identity import identity_hash
+
+SCHEMA = "bench3d.record/1"
+Status = Literal["finished", "interrupted", "out-of-memory", "failed", "running"]
+Number = float
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Identity(_Part):
+    """What was measured. `hash` is the SHA-256 of the canonical JSON of `measurement`."""
+
+    measurement: dict[str, Any]
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Identity:
+        if identity_hash(self.measurement) != self.hash:
+            raise ValueError("the hash is not that of the measurement")
+        return self
+
+
+class Score(_Part):
+    """One metric of one category, or of all ("mean": unweighted mean over categories)."""
+
+    metric: str
+    category: str
+    value: Number
+    unit: str
+    n: int = Field(ge=1, description="samples behind the value")
+    interval: tuple[Number, Number] | None = Field(default=None, description="None: fewer than two clusters")
+    higher_is_better: bool
+    version: int
+    order: str
+    threshold: Number | None = None
+    inequality: Literal["<"] | None = None
+
+
+class GroupScore(_Part):
+    """One metric of a part of a category's samples, e.g. by="azimuth", bin="330-30"."""
+
+    metric: str
+    category: str
+    by: str
+    bin: str
+    value: Number
+    unit: str
+    n: int = Field(ge=1)
+    interval: tuple[Number, Number] | None = None
+
+
+class ChanceLevel(_Part):
+    """What an estimator that never looks at the image would score, exactly (no random draw)."""
+
+    metric: str
+    name: str
+    category: str
+    value: Number
+    unit: str
+    n: int = Field(ge=1)
+
+
+class BootstrapNote(_Part):
+    """How the intervals were made, so that a validator can make them again."""
+
+    method: str = "percentile bootstrap over clusters, drawn inside each category"
+    draws: int
+    level: Number
+    seed: int
+
+
+class Marks(_Part):
+    """What keeps a record from ranking beside real ones."""
+
+    synthetic_data: bool = False
+    random_weights: bool = False
+    limited: int | None = Field(default=None, description="samples per category, where --limit was given")
+
+
+class Fit(_Part):
+    """A fitted artifact that the run used: `recipe` is what went in, `digest` what came out."""
+
+    component: str
+    category: str | None
+    recipe: str
+    digest: str
+    seconds: Number | None = None
+
+
+class Cost(_Part):
+    """Time, memory and size."""
+
+    parameters: int | None = Field(default=None, description="of the backbone")
+    fitted_parameters: dict[str, int] = Field(default_factory=dict, description="of the fits, by category")
+    fit_seconds: Number | None = Field(default=None, description="of all fits used, whenever they were made")
+    evaluate_seconds: Number | None = None
+    seconds_per_image: dict[str, Number] = Field(default_factory=dict, description="by part, mean over samples")
+    peak_memory_bytes: int | None = Field(default=None, description="of the process, resident")
+    peak_device_bytes: int | None = None
+    batch: int | None = Field(default=None, description="the batch size in use at the end")
+
+
+class Provenance(_Part):
+    """Where the numbers came from. Names no person, host or absolute path."""
+
+    bench3d: str
+    commit: str | None = Field(
+        default=None, description="of the package's own source tree; -dirty where it was changed"
+    )
+    python: str
+    libraries: dict[str, str] = Field(default_factory=dict)
+    platform: str = ""
+    device: str = ""
+    threads: int | None = None
+    weights: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, str] = Field(default_factory=dict, description="dataset/category -> fingerprint")
+    seed: int
+    time: str = Field(description="start, ISO 8601 in UTC")
+    command: str = ""
+
+
+class Record(_Part):
+    """Everything one run leaves; samples.jsonl beside it holds every sample's values."""
+
+    schema_: Literal["bench3d.record/1"] = Field(default="bench3d.record/1", alias="schema")
+    label: str
+    identity: Identity
+    status: Status
+    message: str | None = None
+    headline: str = Field(default="", description="the metric that a leaderboard sorts by")
+    scores: list[Score] = Field(default_factory=list)
+    groups: list[GroupScore] = Field(default_factory=list)
+    chance: list[ChanceLevel] = Field(default_factory=list)
+    bootstrap: BootstrapNote | None = None
+    oracles: list[str] = Field(default_factory=list)
+    marks: Marks = Field(default_factory=Marks)
+    fits: list[Fit] = Field(default_factory=list)
+    cost: Cost = Field(default_factory=Cost)
+    provenance: Provenance
+    samples: int = Field(default=0, description="lines of samples.jsonl")
+    pictures: list[str] = Field(default_factory=list, description="relative to the record")
+
+    def score(self, metric: str, category: str = "mean") -> Score | None:
+        """One score, None where it is not there."""
+        return next((s for s in self.scores if s.metric == metric and s.category == category), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON value that is written to record.json."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def record_schema() -> dict[str, Any]:
+    """JSON Schema of a record file."""
+    schema = Record.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, **schema}
+
+
+def read_record(path: Path) -> Record:
+    """Reads and validates a record file.
+
+    Raises:
+        DataError: missing, no JSON, or not a record: names file and field.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON: {error}.", "Delete it, or run again with --force.") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is no record: its top level is no object.", "Delete it, or run again with --force.")
+    if value.get("schema") != SCHEMA:
+        raise DataError(f"{path}, field schema: {value.get('schema')!r} is not {SCHEMA}.")
+    try:
+        return Record.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise DataError(
+            f"{path}, field {field}: {first['msg']}.", "Delete the file, or run again with --force."
+        ) from error

@@ -1,0 +1,163 @@
+"""Fits: one folder per recipe, trained once, by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench3d.contracts import Artifact, FitContext, Model, Progress
+from bench3d.errors import PluginError
+from bench3d.files import make_folder, output_errors, write_json
+from bench3d.records import FileLock
+from bench3d.runner.jobs import FitJob
+from bench3d.runner.models import (
+    build_backbone,
+    choose_device,
+    create_fitted,
+    settle_numerics,
+    usable_cores,
+    with_artifacts,
+)
+from bench3d.runner.plan import FitPlan, plan_fits
+from bench3d.runner.resolve import Component, Resolved
+from bench3d.runner.spec import RunSpec
+
+NOTE = "fit.json"
+"""Beside the artifact: the recipe in full, and how long it took."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The model with everything applied, and the artifacts in the order of their jobs."""
+
+    model: Model
+    artifacts: tuple[tuple[FitJob, Artifact], ...]
+
+
+def fit_all(plan: FitPlan | RunSpec, progress: Progress) -> list[Artifact]:
+    """Makes every artifact of a plan that is not there; with the spec's `force` all of them again.
+
+    Raises:
+        DataError: training data are missing.
+        WeightsError, OutputError, UsageError: as their words say.
+        KeyboardInterrupt: after the state was saved.
+    """
+    plan = plan if isinstance(plan, FitPlan) else plan_fits(plan)
+    if plan.problem is not None:
+        raise plan.problem
+    device = choose_device(plan.spec.device)
+    settle_numerics(plan.spec.offline)
+    write_twins(plan.resolved, progress)
+    fitted = fit_and_apply(plan, device, progress, again=plan.spec.force)
+    return [artifact for _, artifact in fitted.artifacts]
+
+
+def write_twins(resolved: Resolved, progress: Progress) -> None:
+    """Writes the synthetic twins that the plan uses, where they are not whole yet."""
+    from bench3d.data.twin import ensure_twin
+
+    sources = [s for s in (resolved.test, *resolved.train.values()) if s is not None and s.twin is not None]
+    for root in dict.fromkeys(s.root for s in sources):
+        here = [s for s in sources if s.root == root]
+        assert here[0].twin is not None
+        if (root / "twin.json").is_file():
+            continue
+        registrations = list({s.component.name: s.registration for s in here}.values())
+        ensure_twin(root, here[0].twin, registrations, progress, usable_cores())
+
+
+def fit_and_apply(plan: FitPlan, device: str, progress: Progress, again: bool = False) -> Fitted:
+    """The backbone with adapter and shape model on top; fits what is missing on the way."""
+    resolved = plan.resolved
+    model = build_backbone(resolved, plan.spec.weights, device)
+    made: list[tuple[FitJob, Artifact]] = []
+    for kind, component in (("adapter", resolved.adapter), ("shape-model", resolved.shape)):
+        if component is None:
+            continue
+        jobs = [job for job in plan.jobs if job.kind == kind]
+        source = resolved.train[component.name].open() if any(again or not j.done for j in jobs) else None
+        artifacts = {}
+        for job in jobs:
+            artifact = _ensure(job, component, model, source, plan, device, progress, again)
+            artifacts[job.category or "all"] = artifact
+            made.append((job, artifact))
+        model = with_artifacts(model, component, kind, artifacts, device)
+    return Fitted(model, tuple(made))
+
+
+def _ensure(
+    job: FitJob,
+    component: Component,
+    model: Model,
+    source: Any,
+    plan: FitPlan,
+    device: str,
+    progress: Progress,
+    again: bool,
+) -> Artifact:
+    assert job.folder is not None and job.recipe is not None
+    fitter = create_fitted(component, job.kind)
+    name = f"{component.name} of {job.category or 'all categories'}"
+    lock = FileLock(
+        job.folder.with_name(f".{job.folder.name}.lock"),
+        waiting=lambda: progress.say(f"Another process is fitting {name}: waiting for it."),
+    )
+    stood = job.done
+    with lock:
+        if job.done and not (again and stood):
+            return _checked(fitter.load(job.folder), job)
+        if again:
+            with output_errors(job.folder):
+                shutil.rmtree(job.folder, ignore_errors=True)
+        make_folder(job.folder)
+        context = FitContext(
+            out=job.folder,
+            recipe=job.recipe,
+            seed=plan.spec.seed,
+            device=device,
+            category=job.category,
+            resume=not again,
+            progress=progress,
+        )
+        with _timed(job):
+            artifact = _checked(fitter.fit(model, source, context), job)
+        progress.say(f"Fitted {name} in {fit_seconds(job) or 0:.0f} s: {job.folder}")
+    return artifact
+
+
+def fit_seconds(job: FitJob) -> float | None:
+    """How long a fit took in all, its interrupted beginnings included; None where nobody noted it."""
+    if job.folder is None:
+        return None
+    try:
+        note = json.loads((job.folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    seconds = note.get("seconds") if isinstance(note, dict) else None
+    return float(seconds) if isinstance(seconds, (int, float)) else None
+
+
+@contextlib.contextmanager
+def _timed(job: FitJob) -> Iterator[None]:
+    """Notes the recipe in full and the time, which adds up over resumptions."""
+    assert job.folder is not None
+    before, begun = fit_seconds(job) or 0.0, time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = before + time.monotonic() - begun
+        write_json(job.folder / NOTE, {"recipe": job.recipe, "inputs": job.inputs, "seconds": seconds})
+
+
+def _checked(artifact: Artifact, job: FitJob) -> Artifact:
+    if artifact.recipe != job.recipe or not job.done:
+        raise PluginError(
+            f"The {job.kind} {job.component} left an artifact in {job.folder} that is not of its recipe.",
+            "Delete the folder, or train again with --force.",
+        )
+    return artifact

@@ -1,0 +1,245 @@
+"""`bench3d predict`: the pose of one object in any photograph, with nothing known but its category and a box."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench3d.contracts import Artifact, Given, ImageBatch, Model, Progress
+from bench3d.data.batches import assumed_intrinsics, crop_batch
+from bench3d.errors import CapabilityError, DataError, UsageError, WeightsError
+from bench3d.files import atomic_path, write_json
+from bench3d.geometry.camera import viewpoint_angles
+from bench3d.geometry.crops import box_zoom
+from bench3d.geometry.rotations import nearest_rotation, so3_exp
+from bench3d.metrics import rotation_error_deg
+from bench3d.runner.jobs import FitJob
+from bench3d.runner.models import build_backbone, choose_device, create_fitted, settle_numerics, with_artifacts
+from bench3d.runner.plan import plan_fits
+from bench3d.runner.spec import PredictSpec, RunSpec
+
+CANVAS = 512
+MARGIN = 1.1
+FOCAL = 5.0
+"""Assumed focal length in units of the crop's side, where none is given."""
+
+ESTIMATE = (0.96, 0.62, 0.20)
+
+
+def predict(spec: PredictSpec, progress: Progress) -> dict[str, Any]:
+    """Estimates the pose and writes the picture: the crop, the mesh over the photograph, the photograph with the box.
+
+    Returns:
+        rotation (3x3, object to camera; object x left, y back, z up), azimuth, elevation, theta in degrees,
+        translation in canonical units, score, the alternative poses that quarter turns lead to, box, focal length in
+        pixels of the photograph, and the picture's path.
+
+    Raises:
+        DataError: the photograph cannot be read.
+        UsageError: the box lies outside the photograph, or the model estimates no pose.
+        WeightsError: nothing was trained for this category: holds the command that does it.
+        OutputError: the picture cannot be written.
+    """
+    photo = load_photo(spec.photo)
+    box = _checked_box(spec.box, (photo.shape[1], photo.shape[0]))
+    device = choose_device(spec.device)
+    settle_numerics(spec.offline)
+    progress.start("model", None)
+    try:
+        model = _model(spec, device)
+    finally:
+        progress.finish()
+    if "pose" not in model.capabilities:
+        raise CapabilityError("This model estimates no pose.", "Add --shape-model NAME.")
+    found = _estimate(spec, model, photo, box, device)
+    _draw(spec, photo, box, found)
+    mesh = found.pop("_mesh")
+    found["vertices"] = len(mesh[0]) if mesh is not None else 0
+    if spec.out_json is not None:
+        write_json(spec.out_json, found)
+    return found
+
+
+def load_photo(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 as a viewer shows it: the orientation that a camera noted is applied.
+
+    Raises:
+        DataError: missing, or no readable image.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError:
+        raise DataError(f"There is no photo {path}.", "Check the path.") from None
+    except Exception as error:
+        # PIL raises OSError, SyntaxError, ValueError, DecompressionBombError and more, depending on the codec.
+        raise DataError(f"{path} is no readable image ({error}).", "Give a JPEG or PNG file.") from error
+
+
+def _checked_box(box: tuple[float, float, float, float] | None, size: tuple[int, int]) -> np.ndarray:
+    if box is None:
+        return np.array([0.0, 0.0, size[0], size[1]])
+    x0, y0, x1, y1 = (float(v) for v in box)
+    if not np.isfinite(box).all() or x1 - x0 < 1 or y1 - y0 < 1:
+        raise UsageError(f"The box {x0:g},{y0:g},{x1:g},{y1:g} is empty.", "Give x0,y0,x1,y1 with x0 < x1, y0 < y1.")
+    if x0 >= size[0] or y0 >= size[1] or x1 <= 0 or y1 <= 0:
+        raise UsageError(f"The box lies outside the photo, which has {size[0]}x{size[1]} pixels.")
+    return np.array([x0, y0, x1, y1])
+
+
+def _model(spec: PredictSpec, device: str) -> Model:
+    plan = plan_fits(
+        RunSpec(
+            backbone=spec.backbone,
+            adapter=spec.adapter,
+            shape_model=spec.shape_model,
+            weights=spec.weights,
+            categories=(spec.category,),
+            seed=spec.seed,
+            device=spec.device,
+            data=spec.data,
+            synthetic=spec.synthetic,
+            results=spec.results,
+            settings=spec.settings,
+            offline=spec.offline,
+        )
+    )
+    resolved = plan.resolved
+    model = build_backbone(resolved, spec.weights, device)
+    for kind, component in (("adapter", resolved.adapter), ("shape-model", resolved.shape)):
+        if component is None:
+            continue
+        fitter = create_fitted(component, kind)
+        artifacts: dict[str, Artifact] = {}
+        if kind == "shape-model" and spec.checkpoint is not None:
+            artifact = fitter.load(spec.checkpoint)
+            if artifact.category not in (None, spec.category):
+                raise WeightsError(f"{spec.checkpoint} was trained for {artifact.category}, not for {spec.category}.")
+            artifacts[spec.category] = artifact
+        else:
+            for job in plan.jobs:
+                if job.kind == kind:
+                    artifacts[job.category or "all"] = fitter.load(_trained(job, spec))
+        model = with_artifacts(model, component, kind, artifacts, device)
+    return model
+
+
+def _trained(job: FitJob, spec: PredictSpec) -> Path:
+    """The artifact's folder. WeightsError where it was not trained."""
+    if job.done and job.folder is not None:
+        return job.folder
+    command = f"bench3d train --backbone {spec.backbone} --adapter {job.component} --category {spec.category}"
+    command += " --synthetic" if spec.synthetic else ""
+    raise WeightsError(
+        f"No {job.component} of {job.category or 'all categories'} was trained with these settings.",
+        f"Run `{command}`, or name an artifact folder with --checkpoint.",
+    )
+
+
+def _estimate(spec: PredictSpec, model: Model, photo: np.ndarray, box: np.ndarray, device: str) -> dict[str, Any]:
+    canvas = model.canvas or CANVAS
+    geometry = box_zoom((photo.shape[1], photo.shape[0]), box, canvas, MARGIN)
+    focal = FOCAL if spec.focal is None else spec.focal * geometry.scale[0] / canvas
+    intrinsics = assumed_intrinsics(canvas, focal)
+    batch = crop_batch([photo], [geometry], [spec.photo.name], spec.category)
+    given = Given(
+        category=spec.category,
+        intrinsics=torch.from_numpy(intrinsics)[None].float(),
+        box=torch.from_numpy(geometry.original_to_input(box.reshape(2, 2)).reshape(1, 4)).float(),
+    )
+    estimate = model.pose(batch.to(device), given)
+    rotation = estimate.rotation[0].detach().double().cpu().numpy()
+    if not np.isfinite(rotation).all():
+        raise DataError(f"The model found no pose in {spec.photo.name}.", "Try a tighter box.")
+    mesh = None
+    if "shape" in model.capabilities:
+        vertices, faces = model.shape(batch.to(device), given)
+        mesh = (vertices[0].detach().double().cpu().numpy(), faces.detach().cpu().numpy().astype(np.int32))
+    return {
+        "photo": spec.photo.name,
+        "category": spec.category,
+        "rotation": rotation.tolist(),
+        **_angles(rotation),
+        "translation": [float(v) for v in estimate.translation[0]],
+        "score": float(estimate.score[0]),
+        "alternatives": _alternatives(model, batch, given, rotation, device),
+        "box": box.tolist(),
+        "focal_pixels": float(focal * canvas / geometry.scale[0]),
+        "focal_assumed": spec.focal is None,
+        "crop_intrinsics": intrinsics.tolist(),
+        "crop_to_photo": {"scale": geometry.scale[0], "offset": list(geometry.offset)},
+        "picture": str(spec.out),
+        **{k: float(v[0]) for k, v in estimate.extra.items() if v.ndim == 1},
+        "_mesh": mesh,
+    }
+
+
+def _alternatives(
+    model: Model, batch: ImageBatch, given: Given, rotation: np.ndarray, device: str
+) -> list[dict[str, float]]:
+    """The poses that refinement reaches from the estimate turned by quarter turns about the object's up axis.
+
+    Front and back are what such models confuse most; the scores say how sure the choice was. Best first, without those
+    that end within 15 degrees of the estimate.
+    """
+    turns = [so3_exp(np.array([0.0, 0.0, np.deg2rad(angle)])) for angle in (90, 180, 270)]
+    found = []
+    for turn in turns:
+        start = torch.from_numpy(rotation @ turn)[None].float()
+        estimate = model.pose(batch.to(device), replace(given, rotation=start))
+        reached = estimate.rotation[0].detach().double().cpu().numpy()
+        if np.isfinite(reached).all() and float(rotation_error_deg(reached, rotation)) > 15:
+            found.append({**_angles(reached), "score": float(estimate.score[0])})
+    return sorted(found, key=lambda pose: -pose["score"])
+
+
+def _angles(rotation: np.ndarray) -> dict[str, float]:
+    return dict(zip(("azimuth", "elevation", "theta"), viewpoint_angles(nearest_rotation(rotation)), strict=True))
+
+
+def _draw(spec: PredictSpec, photo: np.ndarray, box: np.ndarray, found: dict[str, Any]) -> None:
+    """The photograph with its box, the mesh drawn over it, and the mesh alone, side by side."""
+    from PIL import Image
+
+    from bench3d.render.shade import draw_axes, overlay, panel, shaded
+
+    size = (photo.shape[1], photo.shape[0])
+    shrink = min(1.0, 900 / max(size))
+    small = (max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink)))
+    image = np.asarray(Image.fromarray(photo).resize(small, Image.Resampling.LANCZOS))
+    scale, offset = found["crop_to_photo"]["scale"], found["crop_to_photo"]["offset"]
+    to_photo = np.array([[1 / scale, 0, -offset[0] / scale], [0, 1 / scale, -offset[1] / scale], [0, 0, 1]])
+    camera = np.diag([small[0] / size[0], small[1] / size[1], 1.0]) @ to_photo @ np.array(found["crop_intrinsics"])
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = found["rotation"], found["translation"]
+    tiles, labels = [_with_box(image, box * shrink)], [f"{spec.category}: photo and box"]
+    mesh = found["_mesh"]
+    if mesh is not None:
+        rgba = shaded(mesh[0], mesh[1], pose, camera, small, ESTIMATE)
+        tiles += [draw_axes(overlay(image, rgba, 0.8), pose, camera), rgba]
+        labels += ["estimate: " + ", ".join(f"{k} {found[k]:.0f}°" for k in ("azimuth", "elevation", "theta"))]
+        labels += ["the model's shape"]
+    else:
+        tiles.append(draw_axes(image, pose, camera))
+        labels.append("estimate")
+    with atomic_path(spec.out) as temporary:
+        try:
+            Image.fromarray(panel(tiles, labels, columns=len(tiles))).save(temporary)
+        except ValueError as error:
+            raise UsageError(f"{spec.out} cannot be written: {error}.", "Name a file that ends in .png.") from error
+
+
+def _with_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    from PIL import Image, ImageDraw
+
+    drawn = Image.fromarray(image.copy())
+    ImageDraw.Draw(drawn).rectangle(
+        [float(v) for v in box], outline=(224, 60, 49), width=max(2, max(image.shape) // 250)
+    )
+    return np.asarray(drawn)

@@ -1,0 +1,248 @@
+"""Planning: what a run or a training will do, what is there already, what is missing. No torch, no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench3d.contracts import BackboneRegistration, TaskRegistration
+from bench3d.errors import Bench3DError, CapabilityError, DataError, UsageError
+from bench3d.records import Record, RunStore, identity_hash, short
+from bench3d.runner.jobs import FitJob, file_name, fit_jobs
+from bench3d.runner.resolve import DataSource, Resolved, resolve_spec
+from bench3d.runner.spec import RunSpec
+
+State = Literal["done", "todo", "missing"]
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One line of a plan: what, whether it is there, to be done or missing, and where or why."""
+
+    what: str
+    state: State
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """The fits of a spec. `problem` is the first thing that is missing."""
+
+    spec: RunSpec
+    steps: tuple[PlanStep, ...]
+    jobs: tuple[FitJob, ...]
+    resolved: Resolved = field(repr=False)
+    problem: Bench3DError | None = None
+
+
+@dataclass(frozen=True)
+class RunPlan(FitPlan):
+    """A run. `identity` is None where data are missing: then `execute` raises `problem`."""
+
+    identity: str | None = None
+    measurement: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    label: str = ""
+    record_path: Path | None = None
+    record: Record | None = field(default=None, repr=False)
+    already_done: bool = False
+
+    @property
+    def oracles(self) -> tuple[str, ...]:
+        """The ground truth that the protocol gives to the model."""
+        return self.resolved.protocol.oracles if self.resolved.protocol else ()
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Canonical names, sorted."""
+        return self.resolved.categories
+
+
+def plan_fits(spec: RunSpec) -> FitPlan:
+    """What `bench3d train` would do.
+
+    Raises:
+        UsageError, WeightsError: as `resolve_spec`; there is nothing to fit.
+    """
+    resolved = resolve_spec(spec)
+    if resolved.adapter is None and resolved.shape is None:
+        raise UsageError("There is nothing to train.", "Add --adapter NAME or --shape-model NAME.")
+    steps, problem = _data_steps(resolved)
+    jobs = fit_jobs(spec, resolved)
+    return FitPlan(spec, (*_weights_step(spec, resolved), *steps, *_fit_steps(jobs)), jobs, resolved, problem)
+
+
+def plan_run(spec: RunSpec) -> RunPlan:
+    """What `execute` would do.
+
+    Raises:
+        UsageError, WeightsError: as `resolve_spec`.
+        DataError: a record of this identity is there and broken (not with `force`).
+    """
+    if spec.task in (None, "none"):
+        raise UsageError("A run needs a task.", "Add --task NAME.")
+    if spec.limit is not None and spec.limit < 1:
+        raise UsageError(f"--limit {spec.limit}: at least one sample is needed.")
+    resolved = resolve_spec(spec)
+    lacking = [
+        c.name
+        for c in (resolved.adapter, resolved.shape)
+        if c is not None and _trained(c) and c.name not in resolved.train
+    ]
+    if lacking:
+        raise CapabilityError(f"{lacking[0]} names no dataset to be trained on.")
+    data_steps, problem = _data_steps(resolved)
+    jobs = fit_jobs(spec, resolved)
+    label = run_label(resolved)
+    steps = [*_weights_step(spec, resolved), *data_steps, *_fit_steps(jobs)]
+    if problem is not None:
+        steps.append(PlanStep("record", "missing", "its identity depends on the data"))
+        return RunPlan(spec, tuple(steps), jobs, resolved, problem, label=label)
+    measurement = measurement_of(spec, resolved, jobs)
+    identity = identity_hash(measurement)
+    store = RunStore(spec.results)
+    path = store.folder(str(spec.task), label, identity) / "record.json"
+    found = _find(store, identity, spec.force)
+    record = found[1] if found else None
+    done = record is not None and record.status == "finished" and not spec.force
+    if done and spec.visualize and record is not None and not record.pictures:
+        steps.append(PlanStep("pictures", "todo", "the run is finished, its pictures are not"))
+    if record is None:
+        steps.append(PlanStep("record", "todo", short(identity)))
+    elif record.status == "finished":
+        steps.append(PlanStep("record", "done" if done else "todo", short(identity)))
+    else:
+        steps.append(PlanStep("record", "todo", f"{short(identity)}, {record.status} before"))
+    return RunPlan(
+        spec,
+        tuple(steps),
+        jobs,
+        resolved,
+        None,
+        identity=identity,
+        measurement=measurement,
+        label=label,
+        record_path=found[0] if found else path,
+        record=record,
+        already_done=done,
+    )
+
+
+def measurement_of(spec: RunSpec, resolved: Resolved, jobs: tuple[FitJob, ...]) -> dict[str, Any]:
+    """Everything that can change the numbers of a run; `identity_hash` of it is the run's identity."""
+    task, test = resolved.task, resolved.test
+    assert task is not None and test is not None
+    protocol = resolved.protocol
+    recipes = {f"{j.component}/{j.category or 'all'}": j.recipe for j in jobs}
+    return {
+        "schema": "bench3d.measurement/1",
+        "backbone": resolved.backbone_identity(),
+        "adapter": None if resolved.adapter is None else resolved.adapter.identity(),
+        "shape_model": None if resolved.shape is None else resolved.shape.identity(),
+        "preset": resolved.preset,
+        "task": task.identity(),
+        "protocol": None if protocol is None else {"name": protocol.name, "version": protocol.version},
+        "dataset": {
+            **test.component.identity(),
+            "synthetic": test.twin is not None,
+            "fingerprints": {c: test.fingerprint(c) for c in resolved.categories},
+        },
+        "fits": recipes,
+        "categories": list(resolved.categories),
+        "limit": spec.limit,
+        "seed": spec.seed,
+    }
+
+
+def run_label(resolved: Resolved) -> str:
+    """The readable part of a run's folder name: backbone, adapter, shape model, protocol."""
+    parts = [resolved.backbone.name]
+    parts += [c.name for c in (resolved.adapter, resolved.shape) if c is not None]
+    parts += [resolved.protocol.name] if resolved.protocol is not None else []
+    return file_name("-".join(parts))
+
+
+def headline(resolved: Resolved) -> str:
+    """The metric that a leaderboard sorts by; empty without a task."""
+    registration = resolved.task.registration if resolved.task is not None else None
+    return registration.headline if isinstance(registration, TaskRegistration) else ""
+
+
+def _find(store: RunStore, identity: str, force: bool) -> tuple[Path, Record] | None:
+    try:
+        return store.find(identity)
+    except DataError:
+        if force:
+            return None
+        raise
+
+
+def _trained(component: Any) -> bool:
+    return getattr(component.registration, "train_dataset", None) is not None
+
+
+def _weights_step(spec: RunSpec, resolved: Resolved) -> list[PlanStep]:
+    name = f"backbone {spec.backbone}"
+    if resolved.weights is None:
+        return [PlanStep(name, "done", "needs no weights")]
+    if resolved.weights == "random":
+        return [PlanStep(name, "done", "random weights: the record is marked")]
+    if spec.weights != "pretrained":
+        return [PlanStep(name, "done", f"weights of {Path(spec.weights).name}")]
+    registration = resolved.backbone.registration
+    from bench3d.data.root import human_bytes
+
+    known = registration.weights if isinstance(registration, BackboneRegistration) else None
+    size = human_bytes(known.bytes) if known is not None else ""
+    return [
+        PlanStep(
+            name, "todo", f"pretrained weights, from the cache or the network {f'({size})' if size else ''}".strip()
+        )
+    ]
+
+
+def _data_steps(resolved: Resolved) -> tuple[list[PlanStep], Bench3DError | None]:
+    """One step per dataset, or one for the twin that holds them all."""
+    sources: dict[str, DataSource] = {}
+    for source in (*([resolved.test] if resolved.test is not None else []), *resolved.train.values()):
+        sources.setdefault(source.component.name, source)
+    steps: list[PlanStep] = []
+    problem: Bench3DError | None = None
+    twins = {s.root: s for s in sources.values() if s.twin is not None}
+    for root, source in twins.items():
+        assert source.twin is not None
+        whole = (root / "twin.json").is_file()
+        about = (
+            f"{', '.join(source.twin.categories)}; {source.twin.train_instances} videos x {source.twin.views} frames"
+        )
+        about += f" and {source.twin.test_images} test images each"
+        steps.append(PlanStep(f"synthetic twin {root.name}", "done" if whole else "todo", about))
+    for name, source in sources.items():
+        if source.twin is not None:
+            continue
+        try:
+            for category in resolved.categories:
+                source.fingerprint(category)
+        except DataError as error:
+            problem = problem or error
+            steps.append(PlanStep(f"dataset {name}", "missing", str(error)))
+        else:
+            steps.append(PlanStep(f"dataset {name}", "done", source.registration.folder))
+    return steps, problem
+
+
+def _fit_steps(jobs: tuple[FitJob, ...]) -> list[PlanStep]:
+    steps = []
+    for job in jobs:
+        state: State = "missing" if job.recipe is None else "done" if job.done else "todo"
+        detail = "its training data are missing" if job.recipe is None else short(job.recipe)
+        started = job.folder is not None and not job.done and any(job.folder.rglob("*.safetensors"))
+        steps.append(
+            PlanStep(
+                f"{job.component} of {job.category or 'all categories'}",
+                state,
+                f"{detail}, begun before: goes on" if started else detail,
+            )
+        )
+    return steps

@@ -1,0 +1,82 @@
+"""What a user asks for, before anything is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Settings = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run, or with `task=None` only the fits that `bench3d train` makes.
+
+    Attributes:
+        backbone, adapter, shape_model, task: registered names; "none" for no adapter or shape model.
+        weights: "pretrained", "random" or the path of a file.
+        protocol: name of one of the task's protocols, None for its first.
+        categories: canonical names, empty for all of the dataset's (or of the twin's).
+        limit: samples per category, None for all.
+        device: "auto", "cpu" or "cuda".
+        data: data root, None for BENCH3D_DATA or the user cache.
+        synthetic: use the synthetic twin, and write it where it is not there.
+        results: folder of fits and runs.
+        settings: scope (backbone, adapter, shape, task, data) -> key -> value; `shape.preset` names a preset;
+            with `synthetic`, `data` also takes the fields of a TwinSpec.
+        visualize: leave pictures beside the record.
+        force: run again although the run is finished (for `train`: fit again).
+        offline: load nothing from the network.
+    """
+
+    backbone: str
+    task: str | None = None
+    adapter: str = "none"
+    shape_model: str = "none"
+    weights: str = "pretrained"
+    protocol: str | None = None
+    categories: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    data: Path | None = None
+    synthetic: bool = False
+    results: Path = Path("bench3d-results")
+    settings: Settings = field(default_factory=dict)
+    visualize: bool = False
+    force: bool = False
+    offline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSpec:
+    """The pose of one object in any photograph.
+
+    Attributes:
+        photo: an image file; EXIF orientation is applied.
+        box: (x0, y0, x1, y1) in pixels of the photo as it is shown, None for the whole photo.
+        out: the PNG to write; with `out_json` the numbers as well.
+        checkpoint: folder of a fitted artifact, None for the one that `train` or `run` left in `results`.
+        focal: assumed focal length of the crop's camera in units of the crop's side, None for the default.
+    """
+
+    photo: Path
+    category: str
+    backbone: str
+    shape_model: str
+    out: Path
+    box: tuple[float, float, float, float] | None = None
+    adapter: str = "none"
+    weights: str = "pretrained"
+    settings: Settings = field(default_factory=dict)
+    data: Path | None = None
+    results: Path = Path("bench3d-results")
+    synthetic: bool = False
+    seed: int = 0
+    device: str = "auto"
+    checkpoint: Path | None = None
+    focal: float | None = None
+    offline: bool = False
+    out_json: Path | None = None

@@ -1,0 +1,99 @@
+"""Settings of Common3D. Defaults are the paper's (protocol page common3d.md, sections 3 to 5); no torch here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bench3d_plugins.common3d.pose_settings import PoseSettings
+
+Positive = Annotated[int, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Common3DSettings(PoseSettings):
+    """Everything that decides a fit or an inference. Lengths are in canonical units unless a name says pixels."""
+
+    # Crop and maps. Adapter output, label renderings and pose scores share one grid: the backbone's, twice as fine
+    # where `adapter_upsample`; `render_size` is the side of the silhouettes, in both stages.
+    canvas: Positive = 512
+    render_size: Positive = 64
+
+    # Template: signed distances on a tetrahedral grid.
+    grid_cells: Annotated[int, Field(ge=2, le=40)] = 6
+    grid_extent: Annotated[float, Field(gt=0)] = 1.1
+    grid_jitter: Weight = 0.055
+    encoding_scale: Annotated[float, Field(gt=0)] = 0.9  # times pi
+    encoding_octaves: Positive = 8  # signed distances and features
+    encoding_octaves_deformation: Positive = 10
+    mlp_width: Positive = 256
+    mlp_layers: Annotated[int, Field(ge=2)] = 5
+
+    # Heads on the frozen features.
+    standardise: bool = False
+    adapter_widths: tuple[Positive, Positive, Positive] = (512, 512, 128)
+    adapter_dilation: tuple[Positive, Positive, Positive] = (1, 1, 1)
+    adapter_upsample: bool = True
+    latent_width: Positive = 256
+    latent_blocks: Positive = 4
+    latent_dim: Positive = 256
+    feature_norm: Literal["detached", "ordinary"] = "detached"
+    norm_floor: Annotated[float, Field(gt=0)] = 1e-4
+
+    # Losses: weights of Table 7.
+    weight_appearance: Weight = 0.1
+    weight_chamfer: Weight = 0.1
+    weight_mask: Weight = 1.0
+    weight_distance: Weight = 100.0
+    weight_eikonal: Weight = 0.01
+    weight_deformation: Weight = 0.1
+    weight_smoothness: Weight = 0.01
+    surface_samples: Positive = 150
+    label_sigma: Literal["eq14"] | Annotated[float, Field(gt=0)] = "eq14"
+    chamfer_points: Positive = 2000
+    eikonal_points: Positive = 5000
+    geometry_images: Positive | None = None  # images of a batch that carry stage 2's geometry losses; None: all
+    appearance_jitter: bool = True  # whether the grid is shifted in stage 2 as well
+    labels_move_geometry: bool = True  # whether the appearance loss also reaches the deformation
+
+    # Training views.
+    views: Literal["live", "cached"] = "live"
+    views_per_frame: Positive = 2  # seeded views drawn once, `cached` only
+    cache_dtype: Literal["float16", "float32"] = "float32"
+    scale_range: tuple[float, float] = (0.8, 1.2)
+    solarize_probability: Probability = 0.2
+    grayscale_probability: Probability = 0.2
+    jitter_probability: Probability = 0.8
+    jitter: tuple[Weight, Weight, Weight, Annotated[float, Field(ge=0, le=0.5)]] = (0.4, 0.4, 0.2, 0.1)
+
+    # Schedule; iterations, where given, stand instead of epochs. One iteration is one optimiser step.
+    template_epochs: Positive = 20
+    appearance_epochs: Positive = 20
+    template_iterations: Positive | None = None
+    appearance_iterations: Positive | None = None
+    batch: Positive = 12
+    template_batch: Positive | None = None  # None: as `batch`
+    accumulate: Positive = 2
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    learning_rate_schedule: Literal["constant", "one_cycle"] = "constant"
+    weight_decay: Weight = 1e-4
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the heads in training; inference is float32
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    validate_every: Positive | None = None  # iterations of stage 2; None: once an epoch
+    validation_frames: Positive | None = None  # None: every held-out frame
+    validation_translation: Literal["given", "estimated"] = "given"
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+    # Inference; what decides a pose is inherited, `temperature` is that of the training logits too.
+    blend: Probability = 0.2  # weight of the adapter's map beside the backbone's in correspondence
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Common3DSettings:
+        low, high = self.scale_range
+        if not 0 < low <= high:
+            raise ValueError("scale_range must be two positive numbers, the smaller first")
+        if any(width % 4 for width in (*self.adapter_widths, self.latent_width)):
+            raise ValueError("adapter_widths and latent_width must be multiples of 4 (bottlenecks shrink to a quarter)")
+        return self

@@ -1,0 +1,256 @@
+"""The two training stages as trainables of `bench3d.fit`: first the template, then appearance and deformation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bench3d.fit.draws import derived_generator, epoch_indices, learning_rate
+from bench3d.render.operators import unique_edges
+from bench3d_plugins.common3d import losses
+from bench3d_plugins.common3d.labels import render_targets, sample_surface, surface_labels
+from bench3d_plugins.common3d.network import Common3DNetwork
+from bench3d_plugins.common3d.pool import ViewPool
+from bench3d_plugins.common3d.settings import Common3DSettings
+from bench3d_plugins.common3d.views import ViewBatch
+
+if TYPE_CHECKING:
+    from bench3d.contracts import Renderer
+    from bench3d_plugins.common3d.validation import Validator
+
+Loss = tuple[float, torch.Tensor]
+
+
+@dataclass
+class Workshop:
+    """What both stages share.
+
+    Attributes:
+        clouds: a cloud (N, 3) for every training sequence.
+    """
+
+    network: Common3DNetwork
+    settings: Common3DSettings
+    pool: ViewPool
+    clouds: Sequence[torch.Tensor]
+    renderer: Renderer
+    seed: int
+
+
+class Stage(ABC):
+    """One Adam over the parameters of a stage; `losses` names what it minimises."""
+
+    name: str
+    with_features: bool
+
+    def __init__(self, shop: Workshop, iterations: int, batch: int, parameters: Sequence[torch.nn.Parameter]) -> None:
+        self.shop = shop
+        self.network = shop.network
+        self.settings = shop.settings
+        self.iterations = iterations
+        self.batch = batch
+        self.optimiser = torch.optim.Adam(
+            parameters, lr=shop.settings.learning_rate, weight_decay=shop.settings.weight_decay
+        )
+
+    @abstractmethod
+    def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
+        """Weight and value of every loss on one batch."""
+
+    def step(self, iteration: int) -> Mapping[str, float]:
+        """One Adam step over `accumulate` batches; the mean losses, unweighted, and the learning rate."""
+        settings = self.settings
+        rate = learning_rate(
+            settings.learning_rate, settings.learning_rate_schedule, iteration, self.iterations
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, torch.Tensor] = {}
+        for part in range(settings.accumulate):
+            number = iteration * settings.accumulate + part
+            views = self._views(number)
+            terms = self.losses(views, derived_generator(self.shop.seed, self.name, number))
+            total = torch.stack([weight * value for weight, value in terms.values()]).sum()
+            (total / settings.accumulate).backward()
+            for name, (_, value) in {**terms, "loss": (1.0, total)}.items():
+                sums[name] = sums.get(name, 0) + value.detach() / settings.accumulate
+        self.optimiser.step()
+        values = torch.stack(list(sums.values())).tolist()
+        return {**dict(zip(sums, values, strict=True)), "lr": rate}
+
+    def _views(self, number: int) -> ViewBatch:
+        pool = self.shop.pool
+        indices, epoch = epoch_indices(len(pool), number, self.batch, self.shop.seed, self.name)
+        views = pool.batch(indices, epoch, self.with_features)
+        if number + 1 < self.iterations * self.settings.accumulate:
+            following = epoch_indices(len(pool), number + 1, self.batch, self.shop.seed, self.name)
+            pool.prefetch(*following, self.with_features)
+        return views
+
+    def state(self) -> Any:
+        """Weights and Adam's moments; all draws depend on the iteration alone."""
+        return {"network": dict(self.network.state_dict()), "optimiser": self.optimiser.state_dict()}
+
+    def load_state(self, state: Any) -> None:
+        """Continues from `state`."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    def evaluate(self) -> float | None:
+        """No held-out score unless the stage has one."""
+        return None
+
+    def export(self) -> dict[str, torch.Tensor]:
+        """The weights of the whole network, on the CPU."""
+        return {name: value.detach().cpu().clone().contiguous() for name, value in self.network.state_dict().items()}
+
+    def _chamfer(self, meshes: Sequence[torch.Tensor], views: ViewBatch, generator: torch.Generator) -> torch.Tensor:
+        """Mean chamfer between each mesh's vertices (V, 3) and fresh points of its view's sequence."""
+        terms = []
+        for vertices, sequence in zip(meshes, views.sequences, strict=False):
+            cloud = self.shop.clouds[sequence]
+            chosen = torch.randint(len(cloud), (self.settings.chamfer_points,), generator=generator)
+            terms.append(losses.chamfer(vertices, cloud[chosen].to(vertices)))
+        return torch.stack(terms).mean()
+
+    def _silhouettes(self, vertices: torch.Tensor, faces: torch.Tensor, views: ViewBatch) -> torch.Tensor:
+        """Antialiased silhouettes (B, R, R) of meshes (B or 1, V, 3) in the first B views."""
+        clip = to_clip(vertices, views.projection)
+        size = self.settings.render_size
+        raster = self.shop.renderer.rasterize(clip, faces, (size, size))
+        covered = (raster[..., 3:] > 0).to(raster.dtype)
+        return self.shop.renderer.antialias(covered, raster, clip, faces)[..., 0]
+
+    def _silhouette_losses(self, silhouettes: torch.Tensor, views: ViewBatch) -> dict[str, Loss]:
+        count = len(silhouettes)
+        settings = self.settings
+        return {
+            "mask": (
+                settings.weight_mask,
+                losses.mask_error(silhouettes, views.mask[:count], views.valid[:count]),
+            ),
+            "mdt": (settings.weight_distance, losses.mask_distance(silhouettes, views.distance[:count])),
+        }
+
+
+class TemplateStage(Stage):
+    """Stage 1: the signed distances alone, from chamfer, mask, mask-distance and Eikonal losses."""
+
+    name = "template"
+    with_features = False
+
+    def __init__(self, shop: Workshop, iterations: int) -> None:
+        batch = shop.settings.template_batch or shop.settings.batch
+        super().__init__(shop, iterations, batch, list(shop.network.signed_distance.parameters()))
+
+    def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
+        settings = self.settings
+        vertices, faces = self.network.extract(grid_shift(settings, generator, views.mask.device))
+        silhouettes = self._silhouettes(vertices[None], faces, views)
+        points = losses.eikonal_points(
+            vertices, settings.eikonal_points, settings.grid_extent, settings.grid_jitter, generator
+        )
+        return {
+            "cd": (settings.weight_chamfer, self._chamfer([vertices] * len(views.sequences), views, generator)),
+            **self._silhouette_losses(silhouettes, views),
+            "sdf": (settings.weight_eikonal, losses.eikonal(self.network.signed_distance, points)),
+        }
+
+
+class AppearanceStage(Stage):
+    """Stage 2: adapter, surface features, background, latent encoder and deformation; the template stays.
+
+    Its Eikonal loss would have no effect (the signed distances are frozen) and is left out.
+    """
+
+    name = "appearance"
+    with_features = True
+
+    def __init__(self, shop: Workshop, iterations: int, validator: Validator | None) -> None:
+        shop.network.freeze_template()
+        parameters = [p for p in shop.network.parameters() if p.requires_grad]
+        super().__init__(shop, iterations, shop.settings.batch, parameters)
+        self.validator = validator
+        self._edges: torch.Tensor | None = None
+
+    def evaluate(self) -> float | None:
+        """Held-out pose accuracy; None where nothing is held out."""
+        return None if self.validator is None else self.validator.score(self.network)
+
+    def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
+        settings, network = self.settings, self.network
+        assert views.features is not None
+        vertices, faces, edges = self._mesh(views, generator)
+        with torch.autocast(views.mask.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            features, latent = network.adapt(views.features), network.latent(views.features)
+        features, latent = features.float(), latent.float()
+        deformed = self._deform(vertices, latent)
+        count = min(settings.geometry_images or len(deformed), len(deformed))
+        moving = deformed[:count]
+        terms = {
+            "app": (
+                settings.weight_appearance,
+                self._appearance(features, vertices, faces, deformed, views, generator),
+            ),
+            "cd": (settings.weight_chamfer, self._chamfer(list(moving), views, generator)),
+            **self._silhouette_losses(self._silhouettes(moving, faces, views), views),
+            "def": (settings.weight_deformation, losses.deformation_size(moving, vertices)),
+            "def_sm": (settings.weight_smoothness, losses.deformation_smoothness(moving, vertices, edges)),
+        }
+        return terms
+
+    def _mesh(self, views: ViewBatch, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Vertices, faces and unique edges of the template, jittered where the settings say so."""
+        if not self.settings.appearance_jitter:
+            vertices, faces = self.network.template()
+            if self._edges is None:
+                self._edges = unique_edges(faces)
+            return vertices, faces, self._edges
+        shift = grid_shift(self.settings, generator, views.mask.device)
+        with torch.no_grad():
+            vertices, faces = self.network.extract(shift)
+        return vertices, faces, unique_edges(faces)
+
+    def _deform(self, vertices: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Instance vertices (B, V, 3), with gradients for the first `geometry_images` only."""
+        count = self.settings.geometry_images
+        if count is None or count >= len(latent):
+            return self.network.deform(vertices, latent)
+        with torch.no_grad():
+            others = self.network.deform(vertices, latent[count:])
+        return torch.cat([self.network.deform(vertices, latent[:count]), others])
+
+    def _appearance(
+        self,
+        features: torch.Tensor,
+        vertices: torch.Tensor,
+        faces: torch.Tensor,
+        deformed: torch.Tensor,
+        views: ViewBatch,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        settings, network = self.settings, self.network
+        chosen = sample_surface(vertices, settings.surface_samples, generator)
+        labels = surface_labels(vertices, vertices[chosen], settings.label_sigma)
+        classes = torch.cat([network.vertex_features(vertices[chosen]), network.background_feature()[None]])
+        clip = to_clip(deformed if settings.labels_move_geometry else deformed.detach(), views.projection)
+        raster = self.shop.renderer.rasterize(clip, faces, (features.shape[2], features.shape[3]))
+        target = render_targets(self.shop.renderer, raster, clip, faces, labels, classes, views.valid)
+        return losses.appearance(features, target, classes, settings.temperature)
+
+
+def grid_shift(settings: Common3DSettings, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """One uniform shift (3,) of the whole grid, +- grid_jitter per axis."""
+    return ((2 * torch.rand(3, generator=generator) - 1) * settings.grid_jitter).to(device)
+
+
+def to_clip(vertices: torch.Tensor, projection: torch.Tensor) -> torch.Tensor:
+    """Object vertices (B or 1, V, 3) and projections (B' >= B, 4, 4) -> clip space (B, V, 4); 1 stands for all B'."""
+    matrices = projection if len(vertices) == 1 else projection[: len(vertices)]
+    return vertices @ matrices[:, :, :3].transpose(1, 2) + matrices[:, None, :, 3]

@@ -1,0 +1,145 @@
+"""A whole fit of one category: statistics, template, appearance, and the facts of what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bench3d.contracts import FitContext, Model, MultiviewSource, ObjectSequence
+from bench3d.errors import UsageError
+from bench3d.fit.draws import derived_seed
+from bench3d.fit.loop import LoopPlan, LoopResult, train
+from bench3d.plugins import renderer_for
+from bench3d_plugins.common3d.network import Common3DNetwork
+from bench3d_plugins.common3d.pool import ViewPool, extract
+from bench3d_plugins.common3d.settings import Common3DSettings
+from bench3d_plugins.common3d.stages import AppearanceStage, TemplateStage, Workshop
+from bench3d_plugins.common3d.validation import Validator
+from bench3d_plugins.common3d.views import make_view, read_cloud, split_sequences
+
+if TYPE_CHECKING:
+    from bench3d.contracts import Renderer
+
+CLOUD_LIMIT = 20000
+
+
+@dataclass
+class Fitted:
+    """A fitted category.
+
+    Attributes:
+        network: with its best weights, in eval mode.
+        last: weights after the last iteration.
+        facts: counts, times, histories, held-out score; JSON values.
+    """
+
+    network: Common3DNetwork
+    last: dict[str, torch.Tensor]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def fit_category(model: Model, source: MultiviewSource, settings: Common3DSettings, context: FitContext) -> Fitted:
+    """Trains one category in two stages (protocol page, section 4), from the state in `context.out` where resumed.
+
+    Raises:
+        UsageError: no category, or a model whose features do not fit.
+        DataError: a sequence, image, mask or cloud is missing or broken.
+        Bench3DError: a loss is no longer finite.
+    """
+    if context.category is None:
+        raise UsageError("Common3D is fitted per category.", "Name one with --category.")
+    training, held_out = split_sequences(source.sequences(context.category), settings.held_out)
+    renderer = renderer_for(context.device)
+    context.progress.say(
+        f"{context.category}: {len(training)} training sequences ({sum(len(s.frames) for s in training)} frames), "
+        f"{len(held_out)} held out."
+    )
+    with ViewPool(training, model, settings, context.seed, context.device) as pool:
+        network = new_network(settings, _channels(model, training, settings, context.device), context.seed)
+        network.to(context.device)
+        pool.prepare(context.progress)
+        if settings.standardise:
+            network.set_statistics(*pool.statistics(batches=50))
+        clouds = [read_cloud(s, CLOUD_LIMIT, context.seed).to(context.device) for s in training]
+        shop = Workshop(network, settings, pool, clouds, renderer, context.seed)
+        validator = _validator(held_out, model, settings, renderer, context.device)
+        template, appearance = _run_stages(shop, validator, context)
+    network.load_state_dict(appearance.best)
+    network.eval()
+    facts = {
+        "training_sequences": [s.name for s in training],
+        "held_out_sequences": [s.name for s in held_out],
+        "training_frames": len(pool.frames),
+        "held_out_frames": 0 if validator is None else len(validator.frames),
+        "channels": network.channels,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "template_vertices": len(network.template()[0]),
+        "template_faces": len(network.template()[1]),
+        "held_out_accuracy_10deg": appearance.best_score,
+        "best_iteration": appearance.best_iteration,
+        "seconds": {"template": template.seconds, "appearance": appearance.seconds},
+        "history": {"template": template.history, "appearance": appearance.history},
+    }
+    return Fitted(network, appearance.last, facts)
+
+
+def new_network(settings: Common3DSettings, channels: int, seed: int) -> Common3DNetwork:
+    """A network with weights that depend on the seed alone; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights"))
+        return Common3DNetwork(settings, channels)
+
+
+def _run_stages(
+    shop: Workshop, validator: Validator | None, context: FitContext
+) -> tuple[LoopResult, LoopResult]:
+    settings = shop.settings
+    first = _iterations(len(shop.pool), settings.template_batch or settings.batch, settings.accumulate)
+    second = _iterations(len(shop.pool), settings.batch, settings.accumulate)
+    stage: TemplateStage | AppearanceStage
+    stage = TemplateStage(shop, settings.template_iterations or settings.template_epochs * first)
+    template = train(
+        stage, _plan(stage.name, stage.iterations, None, settings, context), context.out / "stage-template",
+        context.progress, context.resume,
+    )
+    shop.network.load_state_dict(template.last)
+    stage = AppearanceStage(shop, settings.appearance_iterations or settings.appearance_epochs * second, validator)
+    every = None if validator is None else settings.validate_every or second
+    appearance = train(
+        stage, _plan(stage.name, stage.iterations, every, settings, context), context.out / "stage-appearance",
+        context.progress, context.resume,
+    )
+    return template, appearance
+
+
+def _plan(
+    name: str, iterations: int, every: int | None, settings: Common3DSettings, context: FitContext
+) -> LoopPlan:
+    return LoopPlan(
+        name=f"{context.category} {name}",
+        iterations=iterations,
+        evaluate_every=every,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        recipe=context.recipe,
+    )
+
+
+def _iterations(views: int, batch: int, accumulate: int) -> int:
+    """Optimiser steps in an epoch; what is left over is dropped."""
+    return max(1, views // batch // accumulate)
+
+
+def _validator(
+    held_out: Sequence[ObjectSequence], model: Model, settings: Common3DSettings, renderer: Renderer, device: str
+) -> Validator | None:
+    validator = Validator(held_out, model, settings, renderer, device)
+    return validator if validator.frames else None
+
+
+def _channels(model: Model, sequences: Sequence[ObjectSequence], settings: Common3DSettings, device: str) -> int:
+    """C of the model's maps, from the first frame."""
+    view = make_view(sequences[0].frames[0], 0, settings, None)
+    return extract(model, [view], device).shape[1]

@@ -1,0 +1,63 @@
+"""Chance levels of a category: what answers without looking at the image score, as exact expectations per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench3d.geometry.camera import viewpoint_rotation
+from bench3d.metrics import best_constant_rotation, fraction_within_strict, median_error_deg
+
+HELD_OUT = 0.1
+THRESHOLDS = (30.0, 10.0)
+NAMES = ("random_start", "training_pose", "constant_pose")
+
+
+def start_rotations() -> np.ndarray:
+    """The 144 starts of Common3D's inference (144, 3, 3): 12 azimuths x 4 elevations x 3 in-plane angles."""
+    a, e, t = np.meshgrid(np.arange(0.0, 360.0, 30.0), [-30.0, 0.0, 30.0, 60.0], [-30.0, 0.0, 30.0], indexing="ij")
+    return viewpoint_rotation(a.ravel(), e.ravel(), t.ravel())
+
+
+def training_rotations(source: Any, category: str) -> np.ndarray:
+    """(N, 3, 3) of every frame that a shape model is trained on: all but the last tenth of the sequences."""
+    sequences = source.sequences(category)
+    kept = sequences[: max(1, int((1 - HELD_OUT) * len(sequences) + 1e-9))]
+    return np.array([frame.cam_T_obj[:3, :3] for s in kept for frame in s.frames]).reshape(-1, 3, 3)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Draws of a category: the starts, and where there is training data its poses and the best constant answer.
+
+    The constant is the start or training pose with the highest accuracy at 30 degrees on the *training* poses.
+    """
+
+    draws: Mapping[str, np.ndarray]
+
+    @staticmethod
+    def of(source: Any, category: str) -> Chance:
+        """From a MultiviewSource, or from the starts alone where it is None."""
+        starts = start_rotations()
+        if source is None:
+            return Chance({"random_start": starts})
+        training = training_rotations(source, category)
+        constant, _ = best_constant_rotation(np.concatenate([training, starts]), training, THRESHOLDS[0])
+        return Chance({"random_start": starts, "training_pose": training, "constant_pose": constant[None]})
+
+    def values(self, gt: np.ndarray) -> dict[str, float]:
+        """Of one ground truth (3, 3): chance_<name>_<threshold> (probability), chance_<name>_median (degrees)."""
+        found: dict[str, float] = {}
+        for name, draws in self.draws.items():
+            for threshold in THRESHOLDS:
+                found[key(name, f"{threshold:.0f}")] = float(fraction_within_strict(gt[None], draws, threshold)[0])
+            found[key(name, "median")] = float(median_error_deg(gt[None], draws)[0])
+        return found
+
+
+def key(name: str, what: str) -> str:
+    """Name of the per-sample value."""
+    return f"chance_{name}_{what}"

@@ -1,0 +1,153 @@
+"""Pictures of a category: panels of single samples, one contact sheet, the template from several sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from bench3d.contracts import Model, PoseSample
+from bench3d.files import atomic_path
+from bench3d.geometry.camera import viewpoint_pose
+from bench3d.render.shade import draw_axes, overlay, panel, shaded
+
+if TYPE_CHECKING:
+    from bench3d_plugins.pascal3d_pose.protocol import Prepared
+    from bench3d_plugins.pascal3d_pose.task import Pascal3DPose
+
+RIGHT, WRONG = 5, 3
+TILE = 256
+ESTIMATE, TRUTH, TEMPLATE = (0.96, 0.62, 0.20), (0.33, 0.62, 0.86), (0.72, 0.74, 0.78)
+TEMPLATE_AZIMUTHS = (0, 45, 90, 135, 180, 225, 270, 315)
+LABELS = ("image", "estimate", "ground truth", "template")
+
+Mesh = tuple[np.ndarray, np.ndarray]
+
+
+def pictures(
+    task: Pascal3DPose,
+    model: Model,
+    samples: Sequence[PoseSample],
+    values: Sequence[Mapping[str, Any]],
+    out: Path,
+    device: str,
+) -> Iterator[Path]:
+    """Writes PNGs under `out`: NN-<right|wrong>-<id>.png, contact-sheet.png, template.png."""
+    if not samples:
+        return
+    category = samples[0].category
+    template = template_of(model, category)
+    tiles: list[np.ndarray] = []
+    labels: list[str] = []
+    for number, n in enumerate(chosen([float(v["rotation_error_deg"]) for v in values])):
+        row = sample_row(task, model, samples[n], values[n], template, device)
+        error = float(values[n]["rotation_error_deg"])
+        names = [samples[n].id, f"estimate: off by {error:.0f}°", *LABELS[2:]][: len(row)]
+        verdict = "right" if error < 30 else "wrong"
+        yield _write(out / f"{number + 1:02d}-{verdict}-{_safe(samples[n].id)}.png", panel(row, names, columns=4))
+        tiles += row
+        labels += names
+    yield _write(out / "contact-sheet.png", panel(tiles, labels, columns=len(row)))
+    if template is not None:
+        yield _write(out / "template.png", template_sheet(template))
+
+
+def chosen(errors: Sequence[float]) -> list[int]:
+    """Indices of samples to show: right ones evenly over their errors, then the wrong ones likewise."""
+    order = np.argsort(errors, kind="stable")
+    right = [int(n) for n in order if errors[n] < 30.0]
+    wrong = [int(n) for n in order if errors[n] >= 30.0]
+    shown_wrong = _spread(wrong, max(WRONG, RIGHT + WRONG - len(right)))
+    return _spread(right, RIGHT + WRONG - len(shown_wrong)) + shown_wrong
+
+
+def sample_row(
+    task: Pascal3DPose,
+    model: Model,
+    sample: PoseSample,
+    values: Mapping[str, Any],
+    template: Mesh | None,
+    device: str,
+) -> list[np.ndarray]:
+    """Crop, estimate, ground truth and, where there is one, the template at the estimated pose."""
+    ready = task.prepared(model, [sample])
+    image = np.rint(ready.batch.images[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    scale = TILE / image.shape[0]
+    small = np.asarray(Image.fromarray(image).resize((TILE, TILE), Image.Resampling.LANCZOS))
+    camera = np.diag([scale, scale, 1.0]) @ ready.intrinsics[0]
+    pose = _pose(values)
+    mesh = instance_of(model, ready, device)
+    row = [small]
+    row.append(small if pose is None or mesh is None else _drawn(small, mesh, pose, camera, ESTIMATE))
+    truth = np.diag([scale, scale, 1.0]) @ ready.batch.geometry[0].input_intrinsics(sample.intrinsics)
+    row.append(_drawn(small, sample.mesh(), sample.cam_T_obj, truth, TRUTH))
+    if template is not None:
+        blank = np.full_like(small, 255)
+        row.append(blank if pose is None else _drawn(blank, template, pose, camera, TEMPLATE))
+    return row
+
+
+def template_of(model: Model, category: str) -> Mesh | None:
+    """The model's template mesh, None where it has none."""
+    template = getattr(model, "template", None)
+    if template is None:
+        return None
+    vertices, faces = template(category)
+    return vertices.detach().double().cpu().numpy(), faces.detach().cpu().numpy().astype(np.int32)
+
+
+def instance_of(model: Model, ready: Prepared, device: str) -> Mesh | None:
+    """The mesh that the model sees in the first image, None where it gives no shape."""
+    if "shape" not in model.capabilities:
+        return None
+    vertices, faces = model.shape(ready.batch.to(device), ready.given)
+    return vertices[0].detach().double().cpu().numpy(), faces.detach().cpu().numpy().astype(np.int32)
+
+
+def template_sheet(template: Mesh) -> np.ndarray:
+    """The template from eight sides, slightly from above."""
+    reach = float(np.linalg.norm(template[0], axis=1).max())
+    distance = 4.0 * reach
+    focal = 0.9 * TILE / 2 * distance / reach
+    camera = np.array([[focal, 0, TILE / 2], [0, focal, TILE / 2], [0, 0, 1]])
+    views = [
+        shaded(*template, viewpoint_pose(azimuth, 20.0, 0.0, distance), camera, (TILE, TILE))
+        for azimuth in TEMPLATE_AZIMUTHS
+    ]
+    return panel(views, [f"azimuth {azimuth}°" for azimuth in TEMPLATE_AZIMUTHS], columns=4)
+
+
+def _drawn(
+    image: np.ndarray, mesh: Mesh, pose: np.ndarray, camera: np.ndarray, colour: tuple[float, float, float]
+) -> np.ndarray:
+    drawn = overlay(image, shaded(*mesh, pose, camera, (TILE, TILE), colour), opacity=0.85)
+    return draw_axes(drawn, pose, camera)
+
+
+def _pose(values: Mapping[str, Any]) -> np.ndarray | None:
+    """(4, 4) of the estimate, None where it is not finite."""
+    pose = np.eye(4)
+    rotation, translation = values["rotation"], values["translation"]
+    if None in translation or any(v is None for row in rotation for v in row):
+        return None
+    pose[:3, :3], pose[:3, 3] = rotation, translation
+    return pose
+
+
+def _spread(items: list[int], count: int) -> list[int]:
+    if len(items) <= count:
+        return items
+    return [items[round(k * (len(items) - 1) / max(1, count - 1))] for k in range(count)]
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def _write(path: Path, image: np.ndarray) -> Path:
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary)
+    return path

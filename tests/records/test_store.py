@@ -1,0 +1,217 @@
+"""The store: atomic, first finished wins, killed runs resume, faults leave nothing half-written."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bench3d.errors import DataError, OutputError
+from bench3d.records import (
+    FileLock,
+    Identity,
+    Provenance,
+    Record,
+    RunStore,
+    Score,
+    identity_hash,
+    read_record,
+    read_samples,
+    record_schema,
+)
+
+MEASUREMENT = {"task": "t", "seed": 0}
+HASH = identity_hash(MEASUREMENT)
+
+
+def record(status="finished", value=50.0, message=None):
+    score = Score(
+        metric="accuracy@30deg", category="mean", value=value, unit="%", n=4, interval=(40.0, 60.0),
+        higher_is_better=True, version=1, order="image > category", threshold=30.0, inequality="<",
+    )  # fmt: skip
+    return Record(
+        label="fake",
+        identity=Identity(measurement=MEASUREMENT, hash=HASH),
+        status=status,
+        message=message,
+        scores=[score],
+        provenance=Provenance(bench3d="0", python="3", seed=0, time="2000-01-01T00:00:00Z"),
+    )
+
+
+def attempt(store, state="s"):
+    return store.begin("t", "fake", HASH, state)
+
+
+def lines(*ids):
+    return [{"id": i, "category": "car", "cluster": i, "error": 1.5} for i in ids]
+
+
+def test_round_trip_and_schema(tmp_path):
+    store = RunStore(tmp_path)
+    made = attempt(store)
+    made.add_samples(lines("a", "b"))
+    assert made.publish(record()) == record()
+    path, found = store.find(HASH)
+    assert found == record()
+    assert path.relative_to(tmp_path).as_posix() == f"runs/t/fake-{HASH[:12]}/record.json"
+    assert sorted(p.name for p in path.parent.iterdir()) == ["record.json", "samples.jsonl"]
+    assert [s["id"] for s in read_samples(path.parent / "samples.jsonl")] == ["a", "b"]
+    assert [p.name for p in (tmp_path / "runs" / "t").iterdir()] == [path.parent.name]
+    schema = record_schema()
+    assert schema["$id"] == "bench3d.record/1" and set(schema["required"]) >= {"identity", "status", "provenance"}
+    assert json.loads(path.read_text())["schema"] == "bench3d.record/1"
+
+
+def test_find_knows_an_identity_from_another_of_the_same_folder_name(tmp_path):
+    store = RunStore(tmp_path)
+    attempt(store).publish(record())
+    assert store.find(HASH[:12] + "0" * 52) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda r: r["scores"][0].pop("unit"), "scores.0.unit"),
+        (lambda r: r.update(status="done"), "status"),
+        (lambda r: r["identity"]["measurement"].update(seed=1), "identity"),
+        (lambda r: r.update(schema="bench3d.record/9"), "schema"),
+        (lambda r: r.update(surprise=1), "surprise"),
+    ],
+)
+def test_a_broken_record_names_file_and_field(tmp_path, change, field):
+    value = record().as_json()
+    change(value)
+    (tmp_path / "record.json").write_text(json.dumps(value))
+    with pytest.raises(DataError, match=rf"record\.json, field {field}"):
+        read_record(tmp_path / "record.json")
+
+
+def test_a_cut_record_and_a_cut_sidecar_are_sentences(tmp_path):
+    (tmp_path / "record.json").write_text('{"schema": ')
+    with pytest.raises(DataError, match="no JSON"):
+        read_record(tmp_path / "record.json")
+    (tmp_path / "samples.jsonl").write_text('{"id": "a"}\n{"i')
+    with pytest.raises(DataError, match="line 2"):
+        read_samples(tmp_path / "samples.jsonl")
+
+
+def test_of_two_writers_the_first_wins(tmp_path):
+    store = RunStore(tmp_path)
+    first, second = attempt(store), attempt(store)
+    assert second.publish(record(value=1.0)).scores[0].value == 1.0
+    assert first.publish(record(value=2.0)).scores[0].value == 1.0
+    assert store.find(HASH)[1].scores[0].value == 1.0
+    assert not (tmp_path / "runs" / "t" / ".attempts").exists()
+
+
+def test_many_writers_at_once_leave_one_whole_record(tmp_path):
+    store = RunStore(tmp_path)
+    gate = threading.Barrier(8)
+
+    def write(number):
+        made = attempt(store)
+        made.add_samples(lines(str(number)))
+        gate.wait()
+        return made.publish(record(value=float(number))).scores[0].value
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(write, range(8)))
+    path, standing = store.find(HASH)
+    assert answers == {standing.scores[0].value}
+    assert read_samples(path.parent / "samples.jsonl")[0]["id"] == str(int(standing.scores[0].value))
+
+
+def test_finished_replaces_interrupted_but_never_the_other_way_round(tmp_path):
+    store = RunStore(tmp_path)
+    attempt(store).publish(record("interrupted", message="by the user"))
+    assert store.find(HASH)[1].message == "by the user"
+    attempt(store).publish(record(value=7.0))
+    assert attempt(store).publish(record("failed")).status == "finished"
+    assert store.find(HASH)[1].scores[0].value == 7.0
+    attempt(store).publish(record("failed"), force=True)
+    assert store.find(HASH)[1].status == "finished"
+    attempt(store).publish(record(value=8.0), force=True)
+    assert store.find(HASH)[1].scores[0].value == 8.0
+
+
+def test_interrupted_samples_are_taken_over_only_in_the_same_state(tmp_path):
+    store = RunStore(tmp_path)
+    made = attempt(store, state="fit-1")
+    made.add_samples(lines("a", "b"))
+    made.publish(record("interrupted"))
+    other = attempt(store, state="fit-2")
+    assert store.leftovers(other, HASH) == {}
+    again = attempt(store, state="fit-1")
+    assert sorted(store.leftovers(again, HASH)) == ["car/a", "car/b"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from bench3d.records import RunStore
+made = RunStore(Path(sys.argv[1])).begin("t", "fake", sys.argv[2], "s")
+made.add_samples([{"id": "a", "category": "car"}])
+made._lines.write('{"id": "b", "cat'); made._lines.flush()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_run_leaves_no_record_but_its_samples(tmp_path):
+    store = RunStore(tmp_path)
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), HASH], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout.readline().strip() == "ready"
+        mine = attempt(store)
+        assert store.leftovers(mine, HASH) == {}, "a living process keeps its attempt"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+    assert store.find(HASH) is None
+    assert list(store.leftovers(mine, HASH)) == ["car/a"]
+    mine.publish(record())
+    assert not (tmp_path / "runs" / "t" / ".attempts").exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_a_full_or_forbidden_disk_is_a_sentence_and_leaves_nothing(tmp_path, monkeypatch, code):
+    store = RunStore(tmp_path)
+    made = attempt(store)
+    made.add_samples(lines("a"))
+
+    def refuse(*_):
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OutputError, match="full" if code == errno.ENOSPC else "permission"):
+        made.publish(record())
+    monkeypatch.undo()
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_file_in_the_way_is_a_sentence(tmp_path):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
+        attempt(RunStore(tmp_path))
+
+
+def test_lock_keeps_a_second_holder_out_until_released(tmp_path):
+    told = []
+    with FileLock(tmp_path / "lock"):
+        assert not FileLock(tmp_path / "lock").acquire(wait=False)
+        second = FileLock(tmp_path / "lock", waiting=lambda: told.append(time.monotonic()))
+        thread = threading.Thread(target=second.acquire)
+        thread.start()
+        time.sleep(0.5)
+        assert thread.is_alive() and len(told) == 1
+    thread.join(5)
+    assert not thread.is_alive()
+    second.release()
