@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from bench3d.geometry.pixels import PixelGeometry
 
 
+ASSUMED_FOCAL = 5.0
+"""Focal length that is assumed of a box crop, in units of the crop's side."""
+
+BOX_MARGIN = 1.1
+"""Side of a box crop in units of the box's longer side."""
+
+
 def crop_batch(
     images: Sequence[np.ndarray],
     geometries: Sequence[PixelGeometry],

@@ -1,7 +1,8 @@
 """The identity of a measurement: canonical JSON of everything that changes the number, and its SHA-256.
 
 Computable without torch, weights or training. Batch size, device and worker count never enter: a setting that only
-changes speed or memory is declared `Field(..., json_schema_extra={"identity": False})` in its settings model.
+changes speed or memory is declared `Field(..., json_schema_extra={"identity": False})` in its settings model, and one
+that a fit does not depend on (it acts at inference only) `json_schema_extra={"fit": False}`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench3d.errors import DataError, UsageError
 
@@ -38,18 +39,22 @@ def short(digest: str) -> str:
     return digest[:12]
 
 
-def identity_settings(settings: BaseModel) -> dict[str, Any]:
-    """Settings as JSON values, without the fields declared `identity: False`, at any depth."""
+def identity_settings(settings: BaseModel, purpose: Literal["identity", "fit"] = "identity") -> dict[str, Any]:
+    """Settings as JSON values, without the fields declared `identity: False`, at any depth.
+
+    For the recipe of a fit also without those declared `fit: False`.
+    """
     from pydantic import BaseModel
 
     dumped = settings.model_dump(mode="json")
     for name, field in type(settings).model_fields.items():
         extra = field.json_schema_extra
+        marks = extra if isinstance(extra, dict) else {}
         value = getattr(settings, name)
-        if isinstance(extra, dict) and extra.get("identity") is False:
+        if marks.get("identity") is False or (purpose == "fit" and marks.get("fit") is False):
             dumped.pop(name, None)
         elif isinstance(value, BaseModel):
-            dumped[name] = identity_settings(value)
+            dumped[name] = identity_settings(value, purpose)
     return dumped
 
 

@@ -13,7 +13,6 @@ from bench3d.records.identity import identity_hash
 
 SCHEMA = "bench3d.record/1"
 Status = Literal["finished", "interrupted", "out-of-memory", "failed", "running"]
-Number = float
 
 
 class _Part(BaseModel):
@@ -38,14 +37,14 @@ class Score(_Part):
 
     metric: str
     category: str
-    value: Number
+    value: float
     unit: str
     n: int = Field(ge=1, description="samples behind the value")
-    interval: tuple[Number, Number] | None = Field(default=None, description="None: fewer than two clusters")
+    interval: tuple[float, float] | None = Field(default=None, description="None: fewer than two clusters")
     higher_is_better: bool
     version: int
     order: str
-    threshold: Number | None = None
+    threshold: float | None = None
     inequality: Literal["<"] | None = None
 
 
@@ -56,10 +55,10 @@ class GroupScore(_Part):
     category: str
     by: str
     bin: str
-    value: Number
+    value: float
     unit: str
     n: int = Field(ge=1)
-    interval: tuple[Number, Number] | None = None
+    interval: tuple[float, float] | None = None
 
 
 class ChanceLevel(_Part):
@@ -68,7 +67,7 @@ class ChanceLevel(_Part):
     metric: str
     name: str
     category: str
-    value: Number
+    value: float
     unit: str
     n: int = Field(ge=1)
 
@@ -78,7 +77,7 @@ class BootstrapNote(_Part):
 
     method: str = "percentile bootstrap over clusters, drawn inside each category"
     draws: int
-    level: Number
+    level: float
     seed: int
 
 
@@ -97,7 +96,7 @@ class Fit(_Part):
     category: str | None
     recipe: str
     digest: str
-    seconds: Number | None = None
+    seconds: float | None = None
 
 
 class Cost(_Part):
@@ -105,9 +104,9 @@ class Cost(_Part):
 
     parameters: int | None = Field(default=None, description="of the backbone")
     fitted_parameters: dict[str, int] = Field(default_factory=dict, description="of the fits, by category")
-    fit_seconds: Number | None = Field(default=None, description="of all fits used, whenever they were made")
-    evaluate_seconds: Number | None = None
-    seconds_per_image: dict[str, Number] = Field(default_factory=dict, description="by part, mean over samples")
+    fit_seconds: float | None = Field(default=None, description="of all fits used, whenever they were made")
+    evaluate_seconds: float | None = None
+    seconds_per_image: dict[str, float] = Field(default_factory=dict, description="by part, mean over samples")
     peak_memory_bytes: int | None = Field(default=None, description="of the process, resident")
     peak_device_bytes: int | None = None
     batch: int | None = Field(default=None, description="the batch size in use at the end")
@@ -127,6 +126,7 @@ class Provenance(_Part):
     threads: int | None = None
     weights: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, str] = Field(default_factory=dict, description="dataset/category -> fingerprint")
+    preset: str | None = Field(default=None, description="of the shape model; its settings are in the identity")
     seed: int
     time: str = Field(description="start, ISO 8601 in UTC")
     command: str = ""

@@ -144,20 +144,20 @@ def _fill_band(screen: np.ndarray, faces: np.ndarray, out: np.ndarray, first: in
                 out[row, column, 3] = f + 1
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _centres(a: float, b: float, c: float, first: int, last: int) -> tuple[int, int]:
     """The first and the last pixel in [first, last) whose centre lies between the lowest and highest of a, b, c."""
     low, high = max(min(a, b, c) - 0.5, first), min(max(a, b, c) - 0.5, last - 1)
     return int(np.ceil(low)), int(np.floor(high))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _inside(e: float, q: float) -> bool:
     """Whether the value of an edge function admits the pixel; see `_edge` for q."""
     return e > 0.0 or (e == 0.0 and q > 0.0)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _edge(x0: float, y0: float, x1: float, y1: float, area: float) -> tuple[float, float, float, float, float]:
     """An edge as (origin x, y, direction x, y, q): q * (dx * (py - y) - dy * (px - x)) is >= 0 inside.
 

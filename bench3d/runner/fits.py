@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench3d.contracts import Artifact, FitContext, Model, Progress
-from bench3d.errors import PluginError
+from bench3d.errors import PluginError, UsageError
 from bench3d.files import make_folder, output_errors, write_json
 from bench3d.records import FileLock
 from bench3d.runner.jobs import FitJob
@@ -24,7 +26,8 @@ from bench3d.runner.models import (
     with_artifacts,
 )
 from bench3d.runner.plan import FitPlan, plan_fits
-from bench3d.runner.resolve import Component, Resolved
+from bench3d.runner.resolve import Resolved
+from bench3d.runner.sources import Component
 from bench3d.runner.spec import RunSpec
 
 NOTE = "fit.json"
@@ -61,6 +64,12 @@ def write_twins(resolved: Resolved, progress: Progress) -> None:
     """Writes the synthetic twins that the plan uses, where they are not whole yet."""
     from bench3d.data.twin import ensure_twin
 
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker that is importing the caller's script again: it would wait for the lock that its parent holds.
+        raise UsageError(
+            "bench3d was called again by one of its own worker processes.",
+            'In a script, put the call under `if __name__ == "__main__":`.',
+        )
     sources = [s for s in (resolved.test, *resolved.train.values()) if s is not None and s.twin is not None]
     for root in dict.fromkeys(s.root for s in sources):
         here = [s for s in sources if s.root == root]
@@ -132,14 +141,17 @@ def _ensure(
 
 def fit_seconds(job: FitJob) -> float | None:
     """How long a fit took in all, its interrupted beginnings included; None where nobody noted it."""
-    if job.folder is None:
-        return None
-    try:
-        note = json.loads((job.folder / NOTE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    seconds = note.get("seconds") if isinstance(note, dict) else None
+    seconds = read_note(job.folder).get("seconds") if job.folder is not None else None
     return float(seconds) if isinstance(seconds, (int, float)) else None
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """`fit.json` of an artifact: recipe, inputs, seconds. Empty where it is not there or broken."""
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 @contextlib.contextmanager

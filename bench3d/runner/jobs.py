@@ -74,10 +74,10 @@ def _job(
     inputs = {
         "schema": "bench3d.recipe/1",
         "kind": kind,
-        "component": component.identity(),
-        "backbone": resolved.backbone_identity(),
+        "component": component.identity("fit"),
+        "backbone": resolved.backbone_identity("fit"),
         "adapter": adapter_recipe,
-        "dataset": {**source.component.identity(), "fingerprints": data},
+        "dataset": {**source.component.identity("fit"), "fingerprints": data},
         "category": category,
         "seed": spec.seed,
     }

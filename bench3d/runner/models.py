@@ -9,7 +9,8 @@ from typing import Any
 from bench3d.contracts import Artifact, Model
 from bench3d.errors import UsageError
 from bench3d.plugins import load_registry
-from bench3d.runner.resolve import Component, Resolved
+from bench3d.runner.resolve import Resolved
+from bench3d.runner.sources import Component
 
 
 def choose_device(wanted: str) -> str:

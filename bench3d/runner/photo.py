@@ -10,22 +10,22 @@ import numpy as np
 import torch
 
 from bench3d.contracts import Artifact, Given, ImageBatch, Model, Progress
-from bench3d.data.batches import assumed_intrinsics, crop_batch
+from bench3d.data.batches import ASSUMED_FOCAL, BOX_MARGIN, assumed_intrinsics, crop_batch
 from bench3d.errors import CapabilityError, DataError, UsageError, WeightsError
 from bench3d.files import atomic_path, write_json
 from bench3d.geometry.camera import viewpoint_angles
 from bench3d.geometry.crops import box_zoom
 from bench3d.geometry.rotations import nearest_rotation, so3_exp
 from bench3d.metrics import rotation_error_deg
+from bench3d.runner.fits import read_note
 from bench3d.runner.jobs import FitJob
 from bench3d.runner.models import build_backbone, choose_device, create_fitted, settle_numerics, with_artifacts
 from bench3d.runner.plan import plan_fits
 from bench3d.runner.spec import PredictSpec, RunSpec
 
 CANVAS = 512
-MARGIN = 1.1
-FOCAL = 5.0
-"""Assumed focal length in units of the crop's side, where none is given."""
+SHOWN = (400, 900)
+"""Smallest and largest long side of the photograph in the picture, in pixels."""
 
 ESTIMATE = (0.96, 0.62, 0.20)
 
@@ -94,6 +94,7 @@ def _checked_box(box: tuple[float, float, float, float] | None, size: tuple[int,
 
 
 def _model(spec: PredictSpec, device: str) -> Model:
+    settings = spec.settings if spec.checkpoint is None else _settings_of(spec, spec.checkpoint)
     plan = plan_fits(
         RunSpec(
             backbone=spec.backbone,
@@ -106,7 +107,7 @@ def _model(spec: PredictSpec, device: str) -> Model:
             data=spec.data,
             synthetic=spec.synthetic,
             results=spec.results,
-            settings=spec.settings,
+            settings=settings,
             offline=spec.offline,
         )
     )
@@ -130,6 +131,22 @@ def _model(spec: PredictSpec, device: str) -> Model:
     return model
 
 
+def _settings_of(spec: PredictSpec, checkpoint: Path) -> dict[str, dict[str, Any]]:
+    """The settings that an artifact was fitted with (its `fit.json`), under those that the user gives.
+
+    Raises:
+        WeightsError: it was fitted on another backbone.
+    """
+    inputs = read_note(checkpoint).get("inputs", {})
+    backbone, component = inputs.get("backbone", {}), inputs.get("component", {})
+    if backbone.get("name") not in (None, spec.backbone):
+        raise WeightsError(f"{checkpoint} was fitted on the backbone {backbone['name']}, not on {spec.backbone}.")
+    given = {scope: dict(values) for scope, values in spec.settings.items()}
+    given["backbone"] = {**backbone.get("settings", {}), **given.get("backbone", {})}
+    given["shape"] = {**component.get("settings", {}), **given.get("shape", {})}
+    return given
+
+
 def _trained(job: FitJob, spec: PredictSpec) -> Path:
     """The artifact's folder. WeightsError where it was not trained."""
     if job.done and job.folder is not None:
@@ -144,8 +161,8 @@ def _trained(job: FitJob, spec: PredictSpec) -> Path:
 
 def _estimate(spec: PredictSpec, model: Model, photo: np.ndarray, box: np.ndarray, device: str) -> dict[str, Any]:
     canvas = model.canvas or CANVAS
-    geometry = box_zoom((photo.shape[1], photo.shape[0]), box, canvas, MARGIN)
-    focal = FOCAL if spec.focal is None else spec.focal * geometry.scale[0] / canvas
+    geometry = box_zoom((photo.shape[1], photo.shape[0]), box, canvas, BOX_MARGIN)
+    focal = ASSUMED_FOCAL if spec.focal is None else spec.focal * geometry.scale[0] / canvas
     intrinsics = assumed_intrinsics(canvas, focal)
     batch = crop_batch([photo], [geometry], [spec.photo.name], spec.category)
     given = Given(
@@ -210,7 +227,7 @@ def _draw(spec: PredictSpec, photo: np.ndarray, box: np.ndarray, found: dict[str
     from bench3d.render.shade import draw_axes, overlay, panel, shaded
 
     size = (photo.shape[1], photo.shape[0])
-    shrink = min(1.0, 900 / max(size))
+    shrink = float(np.clip(max(size), *SHOWN)) / max(size)
     small = (max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink)))
     image = np.asarray(Image.fromarray(photo).resize(small, Image.Resampling.LANCZOS))
     scale, offset = found["crop_to_photo"]["scale"], found["crop_to_photo"]["offset"]
@@ -223,7 +240,7 @@ def _draw(spec: PredictSpec, photo: np.ndarray, box: np.ndarray, found: dict[str
     if mesh is not None:
         rgba = shaded(mesh[0], mesh[1], pose, camera, small, ESTIMATE)
         tiles += [draw_axes(overlay(image, rgba, 0.8), pose, camera), rgba]
-        labels += ["estimate: " + ", ".join(f"{k} {found[k]:.0f}°" for k in ("azimuth", "elevation", "theta"))]
+        labels.append(f"azimuth {found['azimuth'] % 360:.0f}°, elevation {found['elevation']:.0f}°")
         labels += ["the model's shape"]
     else:
         tiles.append(draw_axes(image, pose, camera))

@@ -11,7 +11,8 @@ from bench3d.contracts import BackboneRegistration, TaskRegistration
 from bench3d.errors import Bench3DError, CapabilityError, DataError, UsageError
 from bench3d.records import Record, RunStore, identity_hash, short
 from bench3d.runner.jobs import FitJob, file_name, fit_jobs
-from bench3d.runner.resolve import DataSource, Resolved, resolve_spec
+from bench3d.runner.resolve import Resolved, resolve_spec
+from bench3d.runner.sources import DataSource
 from bench3d.runner.spec import RunSpec
 
 State = Literal["done", "todo", "missing"]
@@ -140,7 +141,6 @@ def measurement_of(spec: RunSpec, resolved: Resolved, jobs: tuple[FitJob, ...]) 
         "backbone": resolved.backbone_identity(),
         "adapter": None if resolved.adapter is None else resolved.adapter.identity(),
         "shape_model": None if resolved.shape is None else resolved.shape.identity(),
-        "preset": resolved.preset,
         "task": task.identity(),
         "protocol": None if protocol is None else {"name": protocol.name, "version": protocol.version},
         "dataset": {
@@ -190,16 +190,25 @@ def _weights_step(spec: RunSpec, resolved: Resolved) -> list[PlanStep]:
         return [PlanStep(name, "done", "random weights: the record is marked")]
     if spec.weights != "pretrained":
         return [PlanStep(name, "done", f"weights of {Path(spec.weights).name}")]
-    registration = resolved.backbone.registration
+    if isinstance(resolved.weights, dict) and _cached(resolved.weights):
+        return [PlanStep(name, "done", f"pretrained weights {resolved.weights['id']}, in the cache")]
     from bench3d.data.root import human_bytes
 
+    registration = resolved.backbone.registration
     known = registration.weights if isinstance(registration, BackboneRegistration) else None
-    size = human_bytes(known.bytes) if known is not None else ""
-    return [
-        PlanStep(
-            name, "todo", f"pretrained weights, from the cache or the network {f'({size})' if size else ''}".strip()
-        )
-    ]
+    size = f", {human_bytes(known.bytes)}" if known is not None and known.bytes else ""
+    what = f"pretrained weights{size}: not in the cache"
+    return [PlanStep(name, "missing" if spec.offline else "todo", what if spec.offline else f"{what}, will be fetched")]
+
+
+def _cached(weights: Mapping[str, Any]) -> bool:
+    """Whether the hub's cache holds something of a repository. Loads no torch."""
+    if weights.get("source") != "hub":
+        return False
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{str(weights.get('id')).replace('/', '--')}" / "snapshots"
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _data_steps(resolved: Resolved) -> tuple[list[PlanStep], Bench3DError | None]:

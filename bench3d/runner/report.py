@@ -92,6 +92,7 @@ def _provenance(state: RunState, model: Model | None) -> Provenance:
     facts = model.describe() if model is not None else {}
     digest = facts.get("weights_sha256") or facts.get("weights_digest")
     weights = resolved.weights if isinstance(resolved.weights, dict) else {"kind": resolved.weights or "none"}
+    loaded = facts.get("weights")
     fingerprints = state.plan.measurement.get("dataset", {}).get("fingerprints", {})
     name = resolved.test.component.name if resolved.test is not None else ""
     return Provenance(
@@ -102,8 +103,13 @@ def _provenance(state: RunState, model: Model | None) -> Provenance:
         platform=origin.platform_name(),
         device=origin.device_name(state.device),
         threads=torch.get_num_threads(),
-        weights={**weights, **({"digest": digest} if digest else {})},
+        weights={
+            **weights,
+            **(loaded if isinstance(loaded, dict) else {}),
+            **({"digest": digest} if digest else {}),
+        },
         data={f"{name}/{category}": value for category, value in fingerprints.items()},
+        preset=resolved.preset,
         seed=state.plan.spec.seed,
         time=state.started,
         command=origin.command_line(),

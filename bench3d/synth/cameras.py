@@ -36,14 +36,12 @@ class Photo:
         return np.array([[f, 0.0, self.px], [0.0, f, self.py], [0.0, 0.0, 1.0]])
 
 
-def orbit(
-    n: int, seed: Seed, size: tuple[int, int], vertices: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def orbit(n: int, seed: Seed, size: tuple[int, int], vertices: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Cameras of a video around an object: n pairs of cam_T_obj (4, 4) and intrinsics (3, 3); size is (W, H).
 
     Azimuth runs over a full turn or a large arc with jitter, elevation wanders in -10 to 50 degrees, roll has sigma
-    4 degrees, the distance lies in 3 to 5 units. One focal length per video, chosen so that the object (vertices (V, 3))
-    fills 50 to 85 % of the image on average; the object is slightly off-centre.
+    4 degrees, the distance lies in 3 to 5 units. One focal length per video, chosen so that the object (vertices
+    (V, 3)) fills 50 to 85 % of the image on average; the object is slightly off-centre.
     """
     rng = rng_of(seed, 11)
     arc = 360.0 if rng.random() < 0.7 else rng.uniform(200, 330)
@@ -75,7 +73,7 @@ def orbit(
 def photo(
     seed: Seed, size: tuple[int, int], vertices: np.ndarray, hard: bool = False, category: str | None = None
 ) -> Photo:
-    """A single view: azimuth uniform, elevation mostly -2 to 35 (by category), object 40 to 80 % of the image, near the middle.
+    """A single view: azimuth uniform, elevation about -2 to 35 by category, object 40 to 80 % of the image.
 
     PASCAL3D+'s viewport of 3000 and focal 1 make it nearly affine. Hard: shorter focal length (strong perspective),
     larger roll, wider elevations, and a principal point that pushes part of the object out of the image.
@@ -102,7 +100,7 @@ def photo(
     centre = np.asarray(size) / 2 + rng.uniform(-1, 1, 2) * free
     if hard and rng.random() < 0.6:
         axis, sign = int(rng.integers(2)), float(rng.choice([-1, 1]))
-        cut = rng.uniform(0.1, 0.35) * extent[axis]
+        cut = rng.uniform(0.05, 0.3) * extent[axis]
         edge = np.asarray(size)[axis] if sign > 0 else 0.0
         centre[axis] = edge - sign * (extent[axis] / 2 - cut)
     at = centre - (box_low + box_high) / 2
@@ -125,7 +123,7 @@ def _fill(vertices: np.ndarray, pose: np.ndarray, k: np.ndarray, size: tuple[int
 def _distance(
     vertices: np.ndarray, angles: tuple[float, float, float], focal: float, fill: float, size: tuple[int, int]
 ) -> float:
-    """Distance at which the object's box fills the share `fill` of the image, by bisection (extent falls with distance)."""
+    """Distance at which the object's box fills the share `fill` of the image, by bisection."""
     low, high = 2.4, 400.0
     for _ in range(40):
         middle = (low + high) / 2

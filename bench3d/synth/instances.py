@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,4 +49,20 @@ def make_instance(category: str, seed: Seed) -> Instance:
     family: Family = importlib.import_module(f"bench3d.synth.shape_{category}").build
     builder = Builder()
     name = family(builder, rng_of(seed, 0, CATEGORIES.index(category)))
-    return builder.finish(category, name)
+    return canonical(builder, category, name)
+
+
+def canonical(builder: Builder, category: str, name: str) -> Instance:
+    """What a builder has collected, moved and scaled into the canonical frame."""
+    vertices, faces, face_material, materials, keypoints = builder.collected()
+    low, high = vertices.min(0), vertices.max(0)
+    centre, scale = (low + high) / 2, 2.0 / float((high - low).max())
+    return Instance(
+        category=category,
+        name=name,
+        vertices=((vertices - centre) * scale).astype(np.float32),
+        faces=faces.astype(np.int32),
+        face_material=face_material.astype(np.int32),
+        materials=[replace(m, decals=tuple(d.moved(scale, centre) for d in m.decals)) for m in materials],
+        keypoints={k: ((p - centre) * scale).astype(np.float32) for k, p in keypoints.items()},
+    )

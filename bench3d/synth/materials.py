@@ -52,7 +52,7 @@ class Material:
     """Colour, texture and gloss. Colours are sRGB in [0, 1]; lengths of textures are in canonical units.
 
     Attributes:
-        texture: one of TEXTURES, blending `colour` and `colour2` with `strength`, at `frequency` per unit, along `axis`.
+        texture: one of TEXTURES, blends `colour` and `colour2` with `strength`, at `frequency` per unit, along `axis`.
         specular, gloss: strength and exponent of the highlight; mirror: share of reflected surroundings.
         glow: emitted share of the colour (screens, lamps).
         cue: True for the colours that tell front from back (lamps, plates): the `hard` style paints them over.
@@ -112,7 +112,9 @@ def cloth(rng: np.random.Generator) -> Material:
     colour = vary(CLOTHS[rng.integers(len(CLOTHS))], rng, 0.06)
     kind = ("fabric", "fabric", "noise", "stripes", "checker", "leather")[rng.integers(6)]
     other = darker(colour, 0.7) if kind != "stripes" else vary(CLOTHS[rng.integers(len(CLOTHS))], rng, 0.05)
-    frequency = {"fabric": 30.0, "noise": 7.0, "stripes": rng.uniform(5, 9), "checker": rng.uniform(4, 9)}.get(kind, 9.0)
+    frequency = {"fabric": 30.0, "noise": 7.0, "stripes": rng.uniform(5, 9), "checker": rng.uniform(4, 9)}.get(
+        kind, 9.0
+    )
     strength = {"fabric": 0.5, "noise": 0.35, "stripes": 0.55, "checker": 0.4}.get(kind, 0.5)
     shine = 0.3 if kind == "leather" else 0.04
     return Material(colour, other, kind, frequency, strength, int(rng.integers(2)), specular=shine, gloss=14.0)

@@ -1,17 +1,13 @@
-"""Triangle meshes in parts, and the builder that turns parts into an instance in the canonical frame."""
+"""Triangle meshes, and the builder that collects an object from parts, materials, decals and keypoints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench3d.synth.materials import Decal, Material
-
-if TYPE_CHECKING:
-    from bench3d.synth.instances import Instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +36,7 @@ class Mesh:
         return replace(self, vertices=self.vertices * np.array([x, y, z]))
 
     def mirrored(self) -> Mesh:
-        """x -> -x, faces still looking outwards."""
+        """Mirrored in the plane x = 0, faces still looking outwards."""
         return Mesh(self.vertices * np.array([-1.0, 1.0, 1.0]), self.faces[:, ::-1])
 
 
@@ -94,16 +90,39 @@ class Builder:
         self._decal(on, axis, sign, "polygon", points, material, options)
 
     def rectangle(
-        self, on: int, axis: int, sign: int, low: Sequence[float], high: Sequence[float], material: int, cut: float = 0.2
+        self,
+        on: int,
+        axis: int,
+        sign: int,
+        low: Sequence[float],
+        high: Sequence[float],
+        material: int,
+        cut: float = 0.2,
     ) -> None:
         """A rectangle decal whose corners are cut off by `cut` times its shorter side."""
         (a0, b0), (a1, b1) = low, high
         c = cut * min(a1 - a0, b1 - b0)
-        points = [(a0 + c, b0), (a1 - c, b0), (a1, b0 + c), (a1, b1 - c), (a1 - c, b1), (a0 + c, b1), (a0, b1 - c), (a0, b0 + c)]
+        points = [
+            (a0 + c, b0),
+            (a1 - c, b0),
+            (a1, b0 + c),
+            (a1, b1 - c),
+            (a1 - c, b1),
+            (a0 + c, b1),
+            (a0, b1 - c),
+            (a0, b0 + c),
+        ]
         self._decal(on, axis, sign, "polygon", points, material, {})
 
     def ellipse(
-        self, on: int, axis: int, sign: int, centre: Sequence[float], radii: Sequence[float], material: int, **options: float
+        self,
+        on: int,
+        axis: int,
+        sign: int,
+        centre: Sequence[float],
+        radii: Sequence[float],
+        material: int,
+        **options: float,
     ) -> None:
         """An ellipse decal."""
         self._decal(on, axis, sign, "ellipse", [centre, radii], material, options)
@@ -141,23 +160,13 @@ class Builder:
         self.keypoint(left, x, y, z)
         self.keypoint(right, -x, y, z)
 
-    def finish(self, category: str, name: str) -> Instance:
-        """The instance in the canonical frame: AABB centred, max |coordinate| = 1."""
-        from bench3d.synth.instances import Instance
-
-        vertices = np.concatenate(self._vertices)
-        low, high = vertices.min(0), vertices.max(0)
-        centre, scale = (low + high) / 2, 2.0 / (high - low).max()
-        materials = [
-            replace(m, decals=tuple(d.moved(scale, centre) for d in decals))
-            for m, decals in zip(self._materials, self._decals, strict=True)
-        ]
-        return Instance(
-            category=category,
-            name=name,
-            vertices=((vertices - centre) * scale).astype(np.float32),
-            faces=np.concatenate(self._faces).astype(np.int32),
-            face_material=np.concatenate(self._face_material).astype(np.int32),
-            materials=materials,
-            keypoints={k: ((p - centre) * scale).astype(np.float32) for k, p in self._keypoints.items()},
+    def collected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Material], dict[str, np.ndarray]]:
+        """Vertices (V, 3), faces (F, 3), face materials (F,), materials with decals, keypoints; the builder's unit."""
+        materials = [replace(m, decals=tuple(d)) for m, d in zip(self._materials, self._decals, strict=True)]
+        return (
+            np.concatenate(self._vertices),
+            np.concatenate(self._faces),
+            np.concatenate(self._face_material),
+            materials,
+            dict(self._keypoints),
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench3d.synth.mesh import Mesh
 
-Vec = Sequence[float]
+Vec = Sequence[float] | np.ndarray
 
 
 def loft(rings: np.ndarray, caps: bool = True, closed: bool = False) -> Mesh:
@@ -25,11 +25,11 @@ def loft(rings: np.ndarray, caps: bool = True, closed: bool = False) -> Mesh:
     if caps and not closed:
         ends = np.stack([rings[0].mean(0), rings[-1].mean(0)])
         vertices = np.concatenate([vertices, ends])
-        j = np.arange(points)
+        k = np.arange(points)
         first, last = np.full(points, count * points), np.full(points, count * points + 1)
         top = (count - 1) * points
-        faces.append(np.stack([first, (j + 1) % points, j], -1))
-        faces.append(np.stack([last, top + j, top + (j + 1) % points], -1))
+        faces.append(np.stack([first, (k + 1) % points, k], -1))
+        faces.append(np.stack([last, top + k, top + (k + 1) % points], -1))
     return Mesh(vertices.astype(np.float64), np.concatenate(faces).astype(np.int64))
 
 
@@ -89,20 +89,19 @@ def cushion(size: Vec, centre: Vec = (0, 0, 0), puff: float = 0.25, segments: in
     outer = [np.column_stack([ring[:, :2] * s, ring[:, 2]]) for ring, s in ((top, 0.65), (top, 0.3))]
     mesh = loft(np.stack([*inner, *rings, *outer]))
     x, y, z = mesh.vertices.T
-    bulge = np.cos(np.clip(x / half[0], -1, 1) * np.pi / 2) ** 0.7 * np.cos(np.clip(y / half[1], -1, 1) * np.pi / 2) ** 0.7
+    bulge = (
+        np.cos(np.clip(x / half[0], -1, 1) * np.pi / 2) ** 0.7 * np.cos(np.clip(y / half[1], -1, 1) * np.pi / 2) ** 0.7
+    )
     height = half[2] * (1 - puff + puff * bulge)
     return Mesh(np.column_stack([x, y, z * height]), mesh.faces).moved(*map(float, centre))
 
 
-def tube(path: Vec | np.ndarray, radius: float | Sequence[float], segments: int = 8, closed: bool = False) -> Mesh:
+def tube(path: Sequence[Vec] | np.ndarray, radius: float | Vec, segments: int = 8, closed: bool = False) -> Mesh:
     """Round tube along a polyline (N, 3); radius one number or one per point. Frames by parallel transport."""
     points = np.asarray(path, dtype=np.float64)
     count = len(points)
     radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (count,))
-    if closed:
-        tangents = np.roll(points, -1, 0) - np.roll(points, 1, 0)
-    else:
-        tangents = np.gradient(points, axis=0)
+    tangents = np.roll(points, -1, 0) - np.roll(points, 1, 0) if closed else np.gradient(points, axis=0)
     tangents /= np.linalg.norm(tangents, axis=1, keepdims=True) + 1e-12
     side = np.cross(tangents[0], np.eye(3)[np.argmin(np.abs(tangents[0]))])
     side /= np.linalg.norm(side)
@@ -153,7 +152,11 @@ def ellipsoid(radii: Vec, centre: Vec = (0, 0, 0), segments: int = 12, power: fl
 
     rings = [
         np.column_stack(
-            [bend(np.cos(t)) * bend(np.cos(angles)), bend(np.cos(t)) * bend(np.sin(angles)), np.full(segments, bend(np.sin(t)))]
+            [
+                bend(np.cos(t)) * bend(np.cos(angles)),
+                bend(np.cos(t)) * bend(np.sin(angles)),
+                np.full(segments, bend(np.sin(t))),
+            ]
         )
         for t in levels
     ]

@@ -11,10 +11,11 @@ import numpy as np
 from bench3d.geometry.camera import clip_matrix
 from bench3d.render.raster import rasterize
 from bench3d.synth.instances import Instance
+from bench3d.synth.lighting import SHADOW_REACH, corner_normals
 from bench3d.synth.materials import Material, darker
 from bench3d.synth.mesh import Mesh
 from bench3d.synth.seeds import Seed, rng_of
-from bench3d.synth.shading import SHADOW_REACH, corner_normals, material_tables, shade
+from bench3d.synth.shading import material_tables, shade
 from bench3d.synth.surroundings import make_surroundings, random_part
 
 KEY_SIZE, OPEN_SIZE, OPEN_DIRECTIONS = 288, 96, 14
@@ -47,9 +48,7 @@ class Style:
 
 
 PLAIN = Style()
-HARD = Style(
-    occlusion=(0.1, 0.45), dim_cues=True, contrast=0.5, darkness=0.5, noise=0.04, blur=1.0, cast=0.15
-)
+HARD = Style(occlusion=(0.1, 0.4), dim_cues=True, contrast=0.55, darkness=0.5, noise=0.035, blur=1.0, cast=0.15)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +98,7 @@ class Scene:
         self._face_material = np.concatenate([self._face_material, number])
         self._materials.append(material)
 
-    def render(
-        self, cam_T_obj: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int], frame: int = 0
-    ) -> Rendered:
+    def render(self, cam_T_obj: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int], frame: int = 0) -> Rendered:
         """The picture from a camera; size is (W, H). `frame` seeds only sensor noise and occluders."""
         rng = rng_of(self._seed, 2, frame)
         own = self.instance
@@ -116,16 +113,26 @@ class Scene:
         depth = _depth(small, mask, own, cam_T_obj)
         rotation = cam_T_obj[:3, :3]
         colours = shade(
-            big, scene._vertices, scene._faces, scene._normals, scene._face_material, *scene._tables, self._planes,
-            self._room, self._light, -rotation.T @ cam_T_obj[:3, 3], rotation.T @ np.linalg.inv(double),
-            *self._key, *self._open,
+            big,
+            scene._vertices,
+            scene._faces,
+            scene._normals,
+            scene._face_material,
+            *scene._tables,
+            self._planes,
+            self._room,
+            self._light,
+            -rotation.T @ cam_T_obj[:3, 3],
+            rotation.T @ np.linalg.inv(double),
+            *self._key,
+            *self._open,
         )
         return Rendered(self._develop(colours, rng), mask, amodal, depth)
 
     def _with_occluders(
         self, rng: np.random.Generator, cam_T_obj: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]
     ) -> Scene:
-        """This scene with one thing in front that hides a share of the object drawn from the style's range."""
+        """The scene with one thing in front that hides a share of the object drawn from the style's range."""
         if self.style.occlusion[1] <= 0:
             return self
         target = rng.uniform(*self.style.occlusion)
@@ -189,7 +196,7 @@ def render(
     scene_seed: Seed,
     style: Style = PLAIN,
 ) -> Rendered:
-    """One photo with surroundings of its own, clutter behind the object. For videos make a `Scene` and render frames."""
+    """One photo with surroundings of its own, clutter behind the object. A video is a `Scene` that renders frames."""
     return Scene(instance, scene_seed, style, view=cam_T_obj).render(cam_T_obj, intrinsics, size)
 
 

@@ -1,4 +1,4 @@
-"""Bicycles: road, city, mountain, step-through, BMX. Metres; riding direction is -y, the chain runs on the right (-x)."""
+"""Bicycles: road, city, mountain, step-through, BMX. Metres; they ride along -y, the chain is on the right (-x)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def build(b: Builder, rng: np.random.Generator) -> str:
     frame = b.material(paint(rng))
     fork = frame if rng.random() < 0.7 else b.material(plastic(BLACK))
     steel, dark = b.material(metal()), b.material(plastic(vary(BLACK, rng, 0.02)))
-    leather = b.material(plastic(vary(((0.35, 0.2, 0.1), (0.06, 0.06, 0.06), (0.1, 0.1, 0.1))[rng.integers(3)], rng, 0.02)))
+    leather = b.material(
+        plastic(vary(((0.35, 0.2, 0.1), (0.06, 0.06, 0.06), (0.1, 0.1, 0.1))[rng.integers(3)], rng, 0.02))
+    )
     tyre, rim = b.material(rubber()), b.material(metal() if rng.random() < 0.6 else plastic(BLACK))
     spokes = int(rng.choice([16, 20, 24]))
     for y, z in (p.back, p.front):
@@ -123,10 +125,15 @@ def _drive(b: Builder, p: Plan, steel: int, dark: int, rng: np.random.Generator)
     b.add(disc.moved(-0.048, y, z), steel)
     for k in range(5):
         a = 2 * np.pi * k / 5
-        b.add(rod((-0.048, y, z), (-0.048, y + ring * 0.9 * np.cos(a), z + ring * 0.9 * np.sin(a)), 0.007, segments=5), steel)
+        b.add(
+            rod((-0.048, y, z), (-0.048, y + ring * 0.9 * np.cos(a), z + ring * 0.9 * np.sin(a)), 0.007, segments=5),
+            steel,
+        )
     small = 0.035
     by, bz = p.back
-    b.add(lathe([(0.01, -0.012), (small * 1.3, -0.012), (small, 0.012), (0.01, 0.012)], 0, 18).moved(-0.04, by, bz), dark)
+    b.add(
+        lathe([(0.01, -0.012), (small * 1.3, -0.012), (small, 0.012), (0.01, 0.012)], 0, 18).moved(-0.04, by, bz), dark
+    )
     for s in (-1, 1):
         b.add(rod((-0.048, y, z + s * ring), (-0.045, by, bz + s * small), 0.0055, segments=5), dark)
     angle = rng.uniform(0, 2 * np.pi)
@@ -149,7 +156,11 @@ def _saddle(b: Builder, p: Plan, steel: int, leather: int) -> None:
         a = np.arange(12) * 2 * np.pi / 12
         end = 0.6 if s in (0.0, 1.0) else 1.0
         lift = 0.018 * (2 * s - 1) ** 2 + (0.012 if s > 0.7 else 0)
-        rings.append(np.column_stack([w * end * np.cos(a), np.full(12, y - 0.58 * long + s * long), z + lift + 0.022 * end * np.sin(a)]))
+        rings.append(
+            np.column_stack(
+                [w * end * np.cos(a), np.full(12, y - 0.58 * long + s * long), z + lift + 0.022 * end * np.sin(a)]
+            )
+        )
     b.add(loft(np.stack(rings[::-1])), leather)
     b.keypoint("seat_front", 0, y - 0.56 * long, z + 0.02)
     b.keypoint("seat_back", 0, y + 0.4 * long, z + 0.03)
@@ -164,11 +175,21 @@ def _bars(b: Builder, p: Plan, steel: int, grip: int, dark: int, rng: np.random.
         b.add(_bar(centre, (y - 0.05, z), 0.014), steel)
         y -= 0.05
         half = rng.uniform(0.2, 0.22)
-        path = [(0, y, z), (half * 0.85, y, z), (half, y - 0.04, z), (half, y - 0.1, z - 0.03), (half, y - 0.1, z - 0.09), (half, y - 0.02, z - 0.13), (half, y + 0.04, z - 0.13)]
+        path = [
+            (0, y, z),
+            (half * 0.85, y, z),
+            (half, y - 0.04, z),
+            (half, y - 0.1, z - 0.03),
+            (half, y - 0.1, z - 0.09),
+            (half, y - 0.02, z - 0.13),
+            (half, y + 0.04, z - 0.13),
+        ]
         curve = spline(path, 22)
         b.add_pair(tube(curve[:9], 0.012, 8), steel)
         b.add_pair(tube(curve[8:], 0.016, 8), grip)
-        b.add_pair(tube([(half, y - 0.11, z - 0.01), (half, y - 0.14, z - 0.04), (half, y - 0.12, z - 0.1)], 0.008, 6), dark)
+        b.add_pair(
+            tube([(half, y - 0.11, z - 0.01), (half, y - 0.14, z - 0.04), (half, y - 0.12, z - 0.1)], 0.008, 6), dark
+        )
         b.keypoint_pair("left_handle", "right_handle", half, y - 0.1, z - 0.03)
     else:
         half = {"mountain": 0.34, "bmx": 0.34}.get(p.kind, 0.28) * rng.uniform(0.92, 1.05)
@@ -179,12 +200,25 @@ def _bars(b: Builder, p: Plan, steel: int, grip: int, dark: int, rng: np.random.
             b.add(rod((-0.12, y, low + 0.6 * (z - low)), (0.12, y, low + 0.6 * (z - low)), 0.009, segments=7), steel)
         else:
             b.add(_bar(centre, (y, z), 0.014), steel)
-            path = [(0, y, z), (half * 0.35, y - 0.01, z + 0.01), (half * 0.7, y + sweep * 0.35, z + 0.02), (half, y + sweep, z + 0.01)]
+            path = [
+                (0, y, z),
+                (half * 0.35, y - 0.01, z + 0.01),
+                (half * 0.7, y + sweep * 0.35, z + 0.02),
+                (half, y + sweep, z + 0.01),
+            ]
         curve = spline(path, 16)
         b.add_pair(tube(curve, 0.012, 8), steel)
         b.add_pair(tube(curve[-5:], 0.018, 8), grip)
         tip = curve[-4]
-        b.add_pair(rod((tip[0] - 0.07, tip[1] - 0.05, tip[2] - 0.02), (tip[0] + 0.03, tip[1] - 0.06, tip[2] - 0.03), 0.006, segments=6), dark)
+        b.add_pair(
+            rod(
+                (tip[0] - 0.07, tip[1] - 0.05, tip[2] - 0.02),
+                (tip[0] + 0.03, tip[1] - 0.06, tip[2] - 0.03),
+                0.006,
+                segments=6,
+            ),
+            dark,
+        )
         b.keypoint_pair("left_handle", "right_handle", *map(float, curve[-3]))
 
 
@@ -212,10 +246,16 @@ def _city_parts(b: Builder, p: Plan, frame: int, steel: int, dark: int, rng: np.
         reach = p.wheel + 0.05
         b.add(ellipsoid((0.025, 0.02, 0.025), (0, y + reach * np.cos(glow), p.wheel + reach * np.sin(glow)), 8), tail)
     elif rng.random() < 0.5:
-        at = (p.seat_tube[0] + 0.6 * (p.saddle[0] - p.seat_tube[0]) + 0.03, p.seat_tube[1] + 0.6 * (p.saddle[1] - p.seat_tube[1]))
+        at = (
+            p.seat_tube[0] + 0.6 * (p.saddle[0] - p.seat_tube[0]) + 0.03,
+            p.seat_tube[1] + 0.6 * (p.saddle[1] - p.seat_tube[1]),
+        )
         b.add(ellipsoid((0.025, 0.015, 0.02), (0, *at), 8), tail)
     if p.kind in ("road", "mountain") and rng.random() < 0.6:
-        low = (p.crank[0] + 0.45 * (p.head_low[0] - p.crank[0]), p.crank[1] + 0.45 * (p.head_low[1] - p.crank[1]) + 0.06)
+        low = (
+            p.crank[0] + 0.45 * (p.head_low[0] - p.crank[0]),
+            p.crank[1] + 0.45 * (p.head_low[1] - p.crank[1]) + 0.06,
+        )
         axis = np.array([p.head_low[0] - p.crank[0], p.head_low[1] - p.crank[1]])
         axis /= np.linalg.norm(axis)
         ends = [(low[0] - 0.08 * s * axis[0], low[1] - 0.08 * s * axis[1]) for s in (1, -1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ KINDS = ("city", "double", "coach", "mini", "school")
 
 @dataclass
 class Plan:
-    """Measures of one bus; y runs from -length/2 (nose) to length/2; `cab` is the y where the passengers' box begins."""
+    """Measures of one bus; y runs from -length/2 (nose) to length/2; the passengers' box begins at y = `cab`."""
 
     kind: str
     length: float
@@ -82,17 +83,29 @@ def build(b: Builder, rng: np.random.Generator) -> str:
 
 def _plan(rng: np.random.Generator) -> Plan:
     kind = str(rng.choice(KINDS, p=[0.32, 0.2, 0.2, 0.14, 0.14]))
-    lengths = {"city": (9.5, 12.2), "double": (9.3, 11.2), "coach": (10.5, 13.0), "mini": (6.2, 7.8), "school": (8.5, 10.5)}
+    lengths = {
+        "city": (9.5, 12.2),
+        "double": (9.3, 11.2),
+        "coach": (10.5, 13.0),
+        "mini": (6.2, 7.8),
+        "school": (8.5, 10.5),
+    }
     height = {"city": 3.0, "double": 4.3, "coach": 3.6, "mini": 2.75, "school": 3.1}[kind] * rng.uniform(0.96, 1.04)
     length = rng.uniform(*lengths[kind])
     nose = rng.uniform(1.1, 1.5) if kind == "school" else 0.0
-    front = -length / 2 + {"city": 2.4, "double": 2.3, "coach": 2.4, "mini": 1.15, "school": 0.95}[kind] * rng.uniform(0.92, 1.08)
-    back = length / 2 - {"city": 3.1, "double": 2.7, "coach": 3.2, "mini": 1.8, "school": 2.6}[kind] * rng.uniform(0.92, 1.08)
+    front = -length / 2 + {"city": 2.4, "double": 2.3, "coach": 2.4, "mini": 1.15, "school": 0.95}[kind] * rng.uniform(
+        0.92, 1.08
+    )
+    back = length / 2 - {"city": 3.1, "double": 2.7, "coach": 3.2, "mini": 1.8, "school": 2.6}[kind] * rng.uniform(
+        0.92, 1.08
+    )
     rake = {"city": 0.06, "double": 0.05, "coach": 0.4, "mini": 0.5, "school": 0.1}[kind] * rng.uniform(0.7, 1.3)
     width = 2.2 if kind == "mini" else 2.52
     wheel = 0.4 if kind == "mini" else 0.49
     side = 1 if kind == "double" and rng.random() < 0.6 else -1
-    return Plan(kind, length, width * rng.uniform(0.98, 1.02), height, 0.32, wheel, -length / 2 + nose, rake, front, back, side)
+    return Plan(
+        kind, length, width * rng.uniform(0.98, 1.02), height, 0.32, wheel, -length / 2 + nose, rake, front, back, side
+    )
 
 
 def _ring(p: Plan, y: float, low: float, high: float, wide: float, rake: float) -> np.ndarray:
@@ -137,7 +150,9 @@ def _paint_bands(b: Builder, p: Plan, main: int, m: dict[str, int], rng: np.rand
         b.rectangle(main, 0, 0, (-far, z), (far, z + rng.uniform(0.1, 0.25)), m["band"], 0.0)
     elif style == 2:
         cut = p.length * rng.uniform(0.1, 0.3)
-        b.polygon(main, 0, 0, [(cut, 0.0), (far, 0.0), (far, top + 1), (cut + 0.5 * top, top + 1)], m["band"], facing=0.3)
+        b.polygon(
+            main, 0, 0, [(cut, 0.0), (far, 0.0), (far, top + 1), (cut + 0.5 * top, top + 1)], m["band"], facing=0.3
+        )
         b.rectangle(main, 1, 1, (-far, 0.0), (far, top + 1), m["band"], 0.0)
     elif style == 3:
         b.rectangle(main, 0, 0, (-far, top - 0.5), (far, top + 1), m["band"], 0.0)
@@ -147,15 +162,16 @@ def _paint_bands(b: Builder, p: Plan, main: int, m: dict[str, int], rng: np.rand
 def _windows(b: Builder, p: Plan, main: int, m: dict[str, int], rng: np.random.Generator) -> None:
     """Rows of side windows, doors, windscreen and rear window."""
     half = p.length / 2
-    rows = {"double": [(1.3, 2.15), (2.85, 3.75)], "coach": [(1.75, 2.95)], "mini": [(1.35, 2.2)]}.get(p.kind, [(1.4, 2.45)])
+    rows = {"double": [(1.3, 2.15), (2.85, 3.75)], "coach": [(1.75, 2.95)], "mini": [(1.35, 2.2)]}.get(
+        p.kind, [(1.4, 2.45)]
+    )
     scale = p.height / {"double": 4.3, "coach": 3.6, "mini": 2.75, "school": 3.1}.get(p.kind, 3.0)
-    count = int(round((half - p.cab) / rng.uniform(1.25, 1.7)))
-    for low, high in rows:
-        low, high = low * scale, high * scale
+    count = round((half - p.cab) / rng.uniform(1.25, 1.7))
+    for low, high in np.asarray(rows) * scale:
         edges = np.linspace(p.cab + (0.75 if p.rake > 0.2 else 0.35), half - 0.3, count + 1)
         if p.kind in ("coach", "city") and rng.random() < 0.5:
             b.rectangle(main, 0, 0, (edges[0], low - 0.03), (edges[-1], high + 0.03), m["dark"], 0.15)
-        for y0, y1 in zip(edges[:-1], edges[1:], strict=True):
+        for y0, y1 in itertools.pairwise(edges):
             b.rectangle(main, 0, 0, (y0 + 0.05, low), (y1 - 0.05, high), m["glass"], 0.1)
     doors = {"city": [0.0, 0.48], "double": [0.0], "coach": [0.0], "mini": [0.12], "school": [0.02]}[p.kind]
     low, high = p.floor + 0.1, min(2.45, p.height - 0.35)

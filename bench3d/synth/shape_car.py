@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from bench3d.synth.car_body import Plan, add_bed, add_body, add_cabin, cabin_widths, draw_plan, roof_line
 from bench3d.synth.materials import (
     AMBER,
     BLACK,
@@ -22,45 +21,13 @@ from bench3d.synth.materials import (
     vary,
 )
 from bench3d.synth.mesh import Builder, Mesh
-from bench3d.synth.primitives import ellipsoid, loft, rod, rounded_box, rounded_rectangle
+from bench3d.synth.primitives import ellipsoid, rod, rounded_box
 from bench3d.synth.wheels import car_wheel
-
-# Shares of the length from the nose: cowl, top of the windscreen, end of the roof, foot of the rear window;
-# then length, width, height ranges and heights of cowl and tail as shares of the height without clearance.
-KINDS: dict[str, tuple[tuple[float, float, float, float], tuple[float, float], float, float, float]] = {
-    "sedan": ((0.29, 0.44, 0.70, 0.86), (4.4, 4.95), 1.46, 0.50, 0.56),
-    "hatchback": ((0.26, 0.41, 0.84, 0.97), (3.6, 4.3), 1.50, 0.50, 0.52),
-    "wagon": ((0.28, 0.43, 0.89, 0.985), (4.4, 4.9), 1.50, 0.50, 0.53),
-    "suv": ((0.27, 0.39, 0.90, 0.98), (4.2, 4.9), 1.76, 0.54, 0.56),
-    "van": ((0.15, 0.28, 0.955, 0.985), (4.4, 5.2), 1.98, 0.46, 0.47),
-    "pickup": ((0.27, 0.37, 0.565, 0.60), (5.0, 5.5), 1.80, 0.54, 0.54),
-}
-
-
-@dataclass
-class Plan:
-    """The measures of one car. y runs from -length/2 (nose) to length/2."""
-
-    kind: str
-    length: float
-    width: float
-    height: float
-    clearance: float
-    cowl: float  # y of the windscreen's foot
-    screen: float  # y of its top
-    roof_end: float
-    rear: float  # y of the rear window's foot
-    cowl_z: float
-    tail_z: float
-    nose_z: float
-    wheel: float
-    front_axle: float
-    back_axle: float
 
 
 def build(b: Builder, rng: np.random.Generator) -> str:
     """Adds one car; returns its kind."""
-    p = _plan(rng)
+    p = draw_plan(rng)
     body = paint(rng)
     two_tone = rng.random() < 0.25
     main, upper = b.material(body), b.material(paint(rng) if two_tone and rng.random() < 0.5 else body)
@@ -76,10 +43,10 @@ def build(b: Builder, rng: np.random.Generator) -> str:
         "chrome": b.material(metal()),
         "trim": b.material(plastic(BLACK) if rng.random() < 0.5 or p.kind == "suv" else body),
     }
-    _body(b, p, main)
-    _cabin(b, p, upper, m, rng)
+    add_body(b, p, main)
+    add_cabin(b, p, upper, m)
     if p.kind == "pickup":
-        _bed(b, p, main, m["under"])
+        add_bed(b, p, main, m["under"])
     _sides(b, p, main, upper, m, rng)
     _front(b, p, main, m, rng)
     _back(b, p, main, upper, m, rng)
@@ -92,120 +59,15 @@ def build(b: Builder, rng: np.random.Generator) -> str:
     return p.kind
 
 
-def _plan(rng: np.random.Generator) -> Plan:
-    kind = str(rng.choice(list(KINDS), p=[0.26, 0.24, 0.1, 0.2, 0.1, 0.1]))
-    shares, lengths, height, cowl, tail = KINDS[kind]
-    length = rng.uniform(*lengths)
-    height *= rng.uniform(0.96, 1.05)
-    clearance = {"suv": 0.26, "pickup": 0.3}.get(kind, 0.19) * rng.uniform(0.9, 1.1)
-    y = [(s + rng.uniform(-0.012, 0.012) - 0.5) * length for s in shares]
-    tall = height - clearance
-    cowl_z = clearance + tall * (cowl + rng.uniform(-0.015, 0.03))
-    wheel = {"suv": 0.37, "pickup": 0.39, "van": 0.34}.get(kind, 0.32) * rng.uniform(0.96, 1.06)
-    front = (-0.5 + rng.uniform(0.165, 0.19)) * length
-    return Plan(
-        kind,
-        length,
-        {"suv": 1.9, "pickup": 1.95, "van": 1.92, "hatchback": 1.72}.get(kind, 1.82) * rng.uniform(0.97, 1.03),
-        height,
-        clearance,
-        y[0],
-        y[1],
-        y[2],
-        min(y[3], length / 2 - 0.03),
-        cowl_z,
-        clearance + tall * (tail + rng.uniform(-0.02, 0.03)),
-        cowl_z - rng.uniform(0.06, 0.2) - (0.1 if kind == "van" else 0.0),
-        wheel,
-        front,
-        front + rng.uniform(0.575, 0.615) * length,
-    )
-
-
-def _body(b: Builder, p: Plan, main: int) -> None:
-    """Lower body: rounded cross-sections from nose to tail, narrowing in plan towards both ends."""
-    half = p.length / 2
-    ends = np.array([0.0, 0.015, 0.05, 0.11, 0.2])
-    ys = np.concatenate([-half + ends * p.length, np.linspace(p.cowl, p.rear, 7), half - ends[:4][::-1] * p.length])
-    ys = np.unique(np.round(ys, 4))
-    tops_y = [-half, -half + 0.04 * p.length, p.cowl, p.rear, half - 0.02, half]
-    tops = np.interp(ys, tops_y, [p.nose_z - 0.1, p.nose_z, p.cowl_z, p.tail_z, p.tail_z - 0.03, p.tail_z - 0.1])
-    rings = []
-    for y, top in zip(ys, tops, strict=True):
-        front = max(0.0, 1 - (y + half) / (0.17 * p.length))
-        back = max(0.0, 1 - (half - y) / (0.12 * p.length))
-        wide = p.width / 2 * (1 - 0.2 * front**2.2 - 0.12 * back**2.2)
-        low = p.clearance + 0.1 * front**3 + 0.14 * back**3
-        tall = (top - low) / 2
-        outline = rounded_rectangle((wide, tall), (0.16, 0.16, 0.07, 0.07), 4, (0, (top + low) / 2))
-        lift = (outline[:, 1] - low) / (2 * tall)
-        # Sides bulge at a shoulder line and fall in towards sill and top.
-        outline[:, 0] *= 1 - 0.06 * np.abs(lift - 0.55) ** 1.5 * 2
-        rings.append(np.column_stack([outline[:, 0], np.full(len(outline), y), outline[:, 1]]))
-    b.add(loft(np.stack(rings[::-1])), main)
-
-
-def roof_line(p: Plan, y: np.ndarray | float) -> np.ndarray:
-    """Height of the cabin over y."""
-    drop = 0.03 if p.kind in ("sedan", "hatchback") else 0.01
-    knots_y = [p.cowl, p.screen, 0.5 * (p.screen + p.roof_end), p.roof_end, p.rear]
-    return np.interp(y, knots_y, [p.cowl_z, p.height - 0.03, p.height, p.height - drop, p.tail_z])
-
-
-def _cabin_widths(p: Plan) -> tuple[float, float]:
-    return p.width / 2 * 0.945, p.width / 2 * {"van": 0.84, "suv": 0.79}.get(p.kind, 0.73)
-
-
-def _cabin(b: Builder, p: Plan, upper: int, m: dict[str, int], rng: np.random.Generator) -> None:
-    """Greenhouse with painted roof; the windows are decals on it."""
-    foot, head = _cabin_widths(p)
-    soft = 0.05 * p.length
-    ys = np.sort(
-        np.concatenate(
-            [
-                np.linspace(p.cowl, p.screen - soft / 2, 4),
-                p.screen + soft * np.array([-0.2, 0.1, 0.5, 1.0]),
-                np.linspace(p.screen + 1.4 * soft, p.roof_end - 1.2 * soft, 4),
-                p.roof_end - soft * np.array([0.7, 0.3, -0.05]),
-                np.linspace(p.roof_end + 0.3 * (p.rear - p.roof_end), p.rear, 3),
-            ]
-        )
-    )
-    spread = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) * 0.35 * soft
-    tops = np.mean([roof_line(p, np.clip(ys + s, p.cowl, p.rear)) for s in spread], axis=0)
-    tops[0], tops[-1] = p.cowl_z, p.tail_z
-    rings = []
-    for y, top in zip(ys, tops, strict=True):
-        base = np.interp(y, [p.cowl, p.rear], [p.cowl_z, p.tail_z]) - 0.06
-        top = max(top, base + 0.05)
-        tall = (top - base) / 2
-        outline = rounded_rectangle((1.0, tall), 0.0, 4, (0, (top + base) / 2))
-        wide = np.interp(outline[:, 1], [base, p.height], [foot, head])
-        shaped = rounded_rectangle((float(wide.min() + wide.max()) / 2, tall), (0.12, 0.12, 0.01, 0.01), 4, (0, (top + base) / 2))
-        lean = np.interp(shaped[:, 1], [base, p.height], [foot, head]) / (float(wide.min() + wide.max()) / 2)
-        rings.append(np.column_stack([shaped[:, 0] * lean, np.full(len(shaped), y), shaped[:, 1]]))
-    b.add(loft(np.stack(rings[::-1])), upper)
-
-    def width_at(z: float) -> float:
-        return float(np.interp(z, [p.cowl_z, p.height], [foot, head]))
-
-    for axis_sign, low, high in ((-1, p.cowl_z + 0.02, p.height - 0.1), (1, p.tail_z + 0.05, p.height - 0.12)):
-        if p.kind == "van" and axis_sign > 0:
-            low = p.tail_z + 0.1
-        a, c = width_at(low) - 0.1, width_at(high) - 0.12
-        b.polygon(upper, 1, axis_sign, [(-a, low), (a, low), (c, high), (-c, high)], m["glass"], facing=0.2)
-        names = ("windshield", "rearwindow")[axis_sign > 0]
-        along = np.interp(high, [p.cowl_z, p.height - 0.03], [p.cowl, p.screen])
-        if axis_sign > 0:
-            along = np.interp(high, [p.tail_z, p.height - 0.03], [p.rear, p.roof_end])
-        b.keypoint_pair(f"upper_left_{names}", f"upper_right_{names}", c, float(along), high)
-
-
 def _glass_panes(p: Plan, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """y ranges of the side windows."""
+    """The ranges of y of the side windows."""
     start, end = p.cowl + 0.16, p.rear - 0.14
     if p.kind == "pickup":
-        return [(start, end - 0.02)] if rng.random() < 0.4 else [(start, (start + end) / 2), ((start + end) / 2 + 0.07, end)]
+        return (
+            [(start, end - 0.02)]
+            if rng.random() < 0.4
+            else [(start, (start + end) / 2), ((start + end) / 2 + 0.07, end)]
+        )
     pillar = p.screen + 0.36 * (p.roof_end - p.screen)
     second = pillar + rng.uniform(0.36, 0.42) * (p.roof_end - p.screen)
     panes = [(start, pillar), (pillar + 0.08, second), (second + 0.08, end)]
@@ -216,9 +78,7 @@ def _glass_panes(p: Plan, rng: np.random.Generator) -> list[tuple[float, float]]
     return panes
 
 
-def _sides(
-    b: Builder, p: Plan, main: int, upper: int, m: dict[str, int], rng: np.random.Generator
-) -> None:
+def _sides(b: Builder, p: Plan, main: int, upper: int, m: dict[str, int], rng: np.random.Generator) -> None:
     """Side windows, doors, handles, arches and sills."""
     panes = _glass_panes(p, rng)
     for y0, y1 in panes:
@@ -258,7 +118,17 @@ def _front(b: Builder, p: Plan, main: int, m: dict[str, int], rng: np.random.Gen
             b.ellipse(main, 1, -1, (s * (inner + wide) / 2, middle), (0.11, 0.11), m["head"], facing=0.12)
         elif shape == 1:
             b.polygon(
-                main, 1, -1, [(s * inner, middle - size * 0.6), (s * wide * 1.06, middle - size * 0.4), (s * wide * 1.06, middle + size), (s * inner, middle + size * 0.3)], m["head"], facing=0.12
+                main,
+                1,
+                -1,
+                [
+                    (s * inner, middle - size * 0.6),
+                    (s * wide * 1.06, middle - size * 0.4),
+                    (s * wide * 1.06, middle + size),
+                    (s * inner, middle + size * 0.3),
+                ],
+                m["head"],
+                facing=0.12,
             )
         else:
             x0, x1 = sorted((s * inner, s * wide * 1.04))
@@ -293,33 +163,37 @@ def _back(b: Builder, p: Plan, main: int, upper: int, m: dict[str, int], rng: np
             x0, x1 = sorted((s * (wide - 0.16), s * (wide - 0.01)))
             b.rectangle(upper, 1, 1, (x0, p.tail_z - 0.04), (x1, p.tail_z + 0.22), m["tail"], 0.2)
     b.keypoint_pair("left_back_trunk", "right_back_trunk", wide * 0.85, end - 0.06, top)
-    b.stroke(main, 1, 1, [(-wide * 0.8, top), (-wide * 0.75, low + 0.14), (wide * 0.75, low + 0.14), (wide * 0.8, top)], 0.014, m["gap"])
+    b.stroke(
+        main,
+        1,
+        1,
+        [(-wide * 0.8, top), (-wide * 0.75, low + 0.14), (wide * 0.75, low + 0.14), (wide * 0.8, top)],
+        0.014,
+        m["gap"],
+    )
     b.add(rounded_box((p.width * 0.88, 0.1, 0.15), (0, end - 0.02, low + 0.05), 0.05), m["trim"])
     b.add(_plate(end + (0.005 if p.kind != "pickup" else 0.01), middle - 0.02), m["plate"])
     side = float(rng.choice([-1, 1]))
-    b.add(rod((side * 0.5, end - 0.35, p.clearance + 0.05), (side * 0.5, end + 0.04, p.clearance + 0.05), 0.035), m["chrome"])
-
-
-def _bed(b: Builder, p: Plan, main: int, dark: int) -> None:
-    """Walls of a pickup's bed above the body."""
-    end, rise = p.length / 2, 0.16
-    z = p.tail_z + rise / 2 - 0.04
-    span = end - 0.03 - p.rear
-    wall = rounded_box((0.07, span, rise + 0.08), (p.width / 2 * 0.9, p.rear + span / 2, z), 0.03)
-    b.add_pair(wall, main)
-    b.add(rounded_box((p.width * 0.88, 0.07, rise + 0.08), (0, end - 0.06, z), 0.03), main)
-    b.add(rounded_box((p.width * 0.84, span, 0.04), (0, p.rear + span / 2, p.tail_z - 0.01), 0.01, 1), dark)
+    b.add(
+        rod((side * 0.5, end - 0.35, p.clearance + 0.05), (side * 0.5, end + 0.04, p.clearance + 0.05), 0.035),
+        m["chrome"],
+    )
 
 
 def _extras(b: Builder, p: Plan, main: int, m: dict[str, int], rng: np.random.Generator) -> None:
     """Mirrors, roof rails or box, antenna."""
-    foot, head = _cabin_widths(p)
+    foot, head = cabin_widths(p)
     material = main if rng.random() < 0.6 else m["black"]
     at = (p.width / 2 + 0.04, p.cowl + 0.28, p.cowl_z + 0.07)
     b.add_pair(ellipsoid((0.1, 0.06, 0.075), at, 10, 0.7), material)
-    b.add_pair(rod((foot - 0.1, at[1] + 0.02, at[2] - 0.05), (at[0], at[1], at[2] - 0.03), 0.02, segments=6), m["black"])
+    b.add_pair(
+        rod((foot - 0.1, at[1] + 0.02, at[2] - 0.05), (at[0], at[1], at[2] - 0.03), 0.02, segments=6), m["black"]
+    )
     if p.kind in ("suv", "wagon") and rng.random() < 0.7:
         x, z = head - 0.07, p.height + 0.02
         b.add_pair(rod((x, p.screen + 0.15, z), (x, p.roof_end - 0.1, z), 0.02, segments=6), m["chrome"])
     if rng.random() < 0.35:
-        b.add(rod((0, p.roof_end - 0.15, p.height - 0.02), (0, p.roof_end + 0.02, p.height + 0.16), 0.008, 0.004, 5), m["black"])
+        b.add(
+            rod((0, p.roof_end - 0.15, p.height - 0.02), (0, p.roof_end + 0.02, p.height + 0.16), 0.008, 0.004, 5),
+            m["black"],
+        )

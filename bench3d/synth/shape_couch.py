@@ -15,7 +15,7 @@ KINDS = ("two", "three", "chaise", "tufted", "futon")
 
 @dataclass
 class Plan:
-    """Measures of one couch: width between the arms' outer sides, depth, seat height, top, arm width and height, legs."""
+    """Measures of one couch: width over the arms, depth, seat height, top, arm width and height, legs, lean."""
 
     seats: int
     width: float
@@ -63,7 +63,10 @@ def build(b: Builder, rng: np.random.Generator) -> str:
 def _base(b: Builder, p: Plan, fabric: int, rng: np.random.Generator) -> None:
     legs = b.material(wood(rng, 2) if rng.random() < 0.7 else metal())
     low = p.leg
-    b.add(rounded_box((p.width - 0.02, p.depth - 0.03, p.seat - 0.13 - low), (0, 0.0, (p.seat - 0.13 + low) / 2), 0.03), fabric)
+    b.add(
+        rounded_box((p.width - 0.02, p.depth - 0.03, p.seat - 0.13 - low), (0, 0.0, (p.seat - 0.13 + low) / 2), 0.03),
+        fabric,
+    )
     x, y = p.width / 2 - 0.08, p.depth / 2 - 0.08
     style = rng.integers(2)
     for sy in (-1, 1):
@@ -87,9 +90,7 @@ def _arms(b: Builder, p: Plan, fabric: int, rng: np.random.Generator) -> None:
         b.add_pair(cushion((p.arm + 0.04, p.depth - 0.1, 0.1), (x, 0, p.arm_top + 0.01), 0.2), fabric)
 
 
-def _back(
-    b: Builder, p: Plan, kind: str, fabric: int, seat_fabric: int, seam: int, rng: np.random.Generator
-) -> None:
+def _back(b: Builder, p: Plan, kind: str, fabric: int, seat_fabric: int, seam: int, rng: np.random.Generator) -> None:
     tall = p.top - p.leg - 0.05
     thick = 0.16
     frame = rounded_box((p.width - 0.04, thick, tall), (0, 0, tall / 2), 0.06, 3).turned(0, -p.tilt)
@@ -126,7 +127,11 @@ def _seats(b: Builder, p: Plan, kind: str, fabric: int, rng: np.random.Generator
         pad = cushion((each - 0.012, deep + extra, 0.17), (x, -0.11 - extra / 2, p.seat - 0.05), 0.22)
         b.add(pad, fabric)
         if extra:
-            low = rounded_box((each - 0.01, extra + 0.1, p.seat - 0.13 - p.leg), (x, -p.depth / 2 - extra / 2 + 0.02, (p.seat - 0.13 + p.leg) / 2), 0.03)
+            low = rounded_box(
+                (each - 0.01, extra + 0.1, p.seat - 0.13 - p.leg),
+                (x, -p.depth / 2 - extra / 2 + 0.02, (p.seat - 0.13 + p.leg) / 2),
+                0.03,
+            )
             b.add(low, fabric)
             foot = b.material(wood(rng, 2))
             for s in (-1, 1):
@@ -137,7 +142,9 @@ def _seats(b: Builder, p: Plan, kind: str, fabric: int, rng: np.random.Generator
 def _pillows(b: Builder, p: Plan, rng: np.random.Generator) -> None:
     inner = p.width / 2 - p.arm - 0.2
     for _ in range(int(rng.choice([0, 0, 1, 2]))):
-        look = b.material(cloth(rng) if rng.random() < 0.6 else Material(random_colour(rng), random_colour(rng), "stripes", 8.0, 0.8))
+        look = b.material(
+            cloth(rng) if rng.random() < 0.6 else Material(random_colour(rng), random_colour(rng), "stripes", 8.0, 0.8)
+        )
         pillow = cushion((0.42, 0.42, 0.15), (0, 0, 0), 0.6).turned(1, rng.uniform(-20, 20)).turned(0, 72)
         b.add(pillow.moved(float(rng.uniform(-inner, inner)), p.depth / 2 - 0.38, p.seat + 0.24), look)
 

@@ -1,8 +1,6 @@
-"""Motorcycles: naked, sport, cruiser, scooter, trail. Metres; riding direction is -y, chain and exhaust on the right (-x)."""
+"""Motorcycles: naked, sport, cruiser, scooter, trail. Metres; they ride along -y, chain on the right (-x)."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,36 +18,47 @@ from bench3d.synth.materials import (
     rubber,
     vary,
 )
-from bench3d.synth.mesh import Builder, Mesh, joined
-from bench3d.synth.primitives import box, ellipsoid, lathe, loft, prism, rod, rounded_box, rounded_rectangle, spline, torus, tube
-
-KINDS = ("naked", "sport", "cruiser", "scooter", "trail")
-
-
-@dataclass
-class Plan:
-    """Measures: wheels, axles (y, z), steering head (y, z), seat height, handlebar (half width, y, z)."""
-
-    kind: str
-    front_wheel: float
-    back_wheel: float
-    tyre: float
-    front: tuple[float, float]
-    back: tuple[float, float]
-    head: tuple[float, float]
-    seat: float
-    bar: tuple[float, float, float]
+from bench3d.synth.mesh import Builder, Mesh
+from bench3d.synth.motorcycle_chassis import (
+    Plan,
+    add_engine,
+    add_exhaust,
+    add_fork,
+    add_wheel,
+    draw_plan,
+    section_loft,
+    smooth_stations,
+)
+from bench3d.synth.primitives import (
+    ellipsoid,
+    lathe,
+    loft,
+    prism,
+    rod,
+    rounded_box,
+    rounded_rectangle,
+    spline,
+    tube,
+)
 
 
 def build(b: Builder, rng: np.random.Generator) -> str:
     """Adds one motorcycle; returns its kind."""
-    p = _plan(rng)
+    p = draw_plan(rng)
     m = {
         "paint": b.material(paint(rng)),
         "dark": b.material(plastic(vary(BLACK, rng, 0.02))),
         "metal": b.material(metal()),
         "engine": b.material(metal((0.42, 0.42, 0.43), 0)),
-        "seat": b.material(Material(vary(((0.06, 0.06, 0.06), (0.3, 0.18, 0.1))[int(rng.random() < 0.2)], rng, 0.02), (0.15, 0.15, 0.15), "leather", 9.0, 0.4)),
+        "seat": b.material(
+            Material(
+                vary(((0.06, 0.06, 0.06), (0.3, 0.18, 0.1))[int(rng.random() < 0.2)], rng, 0.02),
+                (0.15, 0.15, 0.15),
+                "leather",
+                9.0,
+                0.4,
+            )
+        ),
         "glass": b.material(glass()),
         "head": b.material(lamp(vary(WHITE_LAMP, rng, 0.03))),
         "tail": b.material(lamp(vary(RED_LAMP, rng, 0.03), 0.25)),
@@ -58,15 +67,15 @@ def build(b: Builder, rng: np.random.Generator) -> str:
         "tyre": b.material(rubber()),
         "rim": b.material(metal((0.65, 0.66, 0.68)) if rng.random() < 0.6 else plastic(BLACK)),
     }
-    _wheel(b, p.front, p.front_wheel, p.tyre, m, rng)
-    _wheel(b, p.back, p.back_wheel, p.tyre * 1.2, m, rng)
-    _fork(b, p, m)
+    add_wheel(b, p.front, p.front_wheel, p.tyre, m, rng)
+    add_wheel(b, p.back, p.back_wheel, p.tyre * 1.2, m, rng)
+    add_fork(b, p, m)
     if p.kind == "scooter":
         _scooter_body(b, p, m, rng)
     else:
-        _engine(b, p, m, rng)
+        add_engine(b, p, m, rng)
         _tank_and_seat(b, p, m, rng)
-        _exhaust(b, p, m, rng)
+        add_exhaust(b, p, m, rng)
     _bars(b, p, m, rng)
     _lamps(b, p, m, rng)
     b.keypoint_pair("left_front_wheel", "right_front_wheel", p.tyre * 0.8, *p.front)
@@ -75,150 +84,62 @@ def build(b: Builder, rng: np.random.Generator) -> str:
     return p.kind
 
 
-def _plan(rng: np.random.Generator) -> Plan:
-    kind = str(rng.choice(KINDS, p=[0.25, 0.2, 0.2, 0.22, 0.13]))
-    front = {"scooter": 0.22, "trail": 0.35, "cruiser": 0.31}.get(kind, 0.3) * rng.uniform(0.96, 1.04)
-    back = {"scooter": 0.22, "trail": 0.32}.get(kind, 0.3) * rng.uniform(0.96, 1.04)
-    base = {"scooter": 1.27, "cruiser": 1.62}.get(kind, 1.42) * rng.uniform(0.97, 1.04)
-    rake = np.deg2rad({"cruiser": 34, "sport": 24, "scooter": 26}.get(kind, 26) + rng.uniform(-2, 2))
-    y_front = -0.54 * base
-    top = {"cruiser": 0.86, "trail": 0.98, "scooter": 0.86}.get(kind, 0.88) * rng.uniform(0.98, 1.03)
-    head = (y_front + (top - front) * np.tan(rake), top)
-    seat = {"cruiser": 0.66, "trail": 0.88, "scooter": 0.75}.get(kind, 0.79) * rng.uniform(0.98, 1.03)
-    rise = {"cruiser": 0.22, "trail": 0.14, "sport": -0.02, "scooter": 0.13}.get(kind, 0.1) * rng.uniform(0.9, 1.2)
-    half = {"sport": 0.32, "cruiser": 0.42, "trail": 0.4, "scooter": 0.33}.get(kind, 0.37) * rng.uniform(0.95, 1.05)
-    bar = (half, head[0] + {"cruiser": 0.16, "sport": 0.04}.get(kind, 0.07), top + rise)
-    return Plan(kind, front, back, {"trail": 0.045, "cruiser": 0.065}.get(kind, 0.055), (y_front, front), (0.46 * base, back), head, seat, bar)
-
-
-def _wheel(b: Builder, at: tuple[float, float], radius: float, tyre: float, m: dict[str, int], rng: np.random.Generator) -> None:
-    """Fat tyre, rim, cast or wire spokes, brake disc."""
-    y, z = at
-    b.add(torus(radius - tyre * 0.8, tyre * 0.8, 0, 28, 8, 1.15).moved(0, y, z), m["tyre"])
-    inner = radius - 1.75 * tyre
-    b.add(lathe([(inner * 0.9, -tyre * 0.7), (inner * 1.06, -tyre * 0.7), (inner * 1.06, tyre * 0.7), (inner * 0.9, tyre * 0.7)], 0, 22, closed=True).moved(0, y, z), m["rim"])
-    b.add(rod((-tyre * 1.2, y, z), (tyre * 1.2, y, z), 0.04), m["rim"])
-    if rng.random() < 0.65:
-        count = int(rng.choice([3, 5, 6]))
-        spokes = [rounded_box((tyre * 0.6, 0.05, inner), (0, 0, inner / 2), 0.012, 1).turned(0, 360 * k / count) for k in range(count)]
-    else:
-        angles = np.arange(18) * 2 * np.pi / 18
-        spokes = [rod(((-1) ** k * 0.03, 0, 0), (0, inner * np.cos(a), inner * np.sin(a)), 0.004, segments=4) for k, a in enumerate(angles)]
-    b.add(joined(spokes).moved(0, y, z), m["rim"])
-    disc = lathe([(0.06, -0.003), (inner * 0.72, -0.003), (inner * 0.72, 0.003), (0.06, 0.003)], 0, 20)
-    b.add(disc.moved(tyre * 1.1, y, z), m["metal"])
-
-
-def _fork(b: Builder, p: Plan, m: dict[str, int]) -> None:
-    """Telescopic fork, mudguard, swing arm and shock."""
-    x = p.tyre + 0.035
-    lean = np.array([p.head[0] - p.front[0], p.head[1] - p.front[1]])
-    middle = (p.front[0] + 0.45 * lean[0], p.front[1] + 0.45 * lean[1])
-    b.add_pair(rod((x, *p.front), (x, *middle), 0.028, segments=10), m["dark"])
-    b.add_pair(rod((x, *middle), (x, *p.head), 0.02, segments=10), m["metal"])
-    b.add(rounded_box((2 * x + 0.06, 0.07, 0.04), (0, p.head[0], p.head[1] - 0.02), 0.015), m["dark"])
-    _guard(b, p.front, p.front_wheel, p.tyre, (25, 140), m["paint" if p.kind != "trail" else "dark"])
-    if p.kind != "scooter":
-        pivot = (0.1, 0.42)
-        b.add_pair(rod((p.tyre * 1.2 + 0.04, *p.back), (0.12, *pivot), 0.028, segments=8), m["dark"])
-        b.add_pair(rod((0.12, p.back[0] - 0.06, p.back[1] + 0.06), (0.13, p.back[0] - 0.18, p.seat - 0.08), 0.026, segments=8), m["metal"])
-        _guard(b, p.back, p.back_wheel, p.tyre * 1.2, (30, 120) if p.kind != "cruiser" else (0, 150), m["paint" if p.kind == "cruiser" else "dark"])
-
-
-def _guard(b: Builder, at: tuple[float, float], radius: float, tyre: float, arc: tuple[float, float], material: int) -> None:
-    """A mudguard: an arched strip around a wheel; angles are counted from +y upwards."""
-    rings = []
-    for angle in np.deg2rad(np.linspace(*arc, 12)):
-        section = rounded_rectangle((tyre * 1.25, 0.018), 0.015, 2)
-        r = radius + 0.035 - 0.25 * np.abs(section[:, 0]) ** 1.5 + section[:, 1]
-        rings.append(np.column_stack([section[:, 0], at[0] + r * np.cos(angle), at[1] + r * np.sin(angle)]))
-    b.add(loft(np.stack(rings)), material)
-
-
-def _engine(b: Builder, p: Plan, m: dict[str, int], rng: np.random.Generator) -> None:
-    """Crankcase, finned cylinders, frame tubes, foot pegs, chain, radiator."""
-    low = 0.2 if p.kind != "trail" else 0.3
-    b.add(rounded_box((0.3, 0.42, 0.24), (0, 0.02, low + 0.16), 0.06, 3), m["engine"])
-    b.add_pair(lathe([(0.1, 0.0), (0.1, 0.03), (0.06, 0.05)], 0, 16).moved(0.14, 0.06, low + 0.16), m["metal"])
-    twin = p.kind == "cruiser"
-    for tilt, y in ((28, 0.1), (-28, -0.06)) if twin else ((-15, -0.05),):
-        fins = [box((0.24, 0.19, 0.016), (0, 0, 0.05 + 0.032 * k)) for k in range(7)]
-        core = rounded_box((0.2, 0.15, 0.26), (0, 0, 0.13), 0.02, 1)
-        b.add(joined([*fins, core]).turned(0, -tilt).moved(0, y, low + 0.24), m["engine"])
-    down = [(0.04, p.head[0] + 0.02, p.head[1] - 0.08), (0.1, -0.26, low + 0.12), (0.1, -0.18, low), (0.1, 0.25, low)]
-    b.add_pair(tube(spline(down, 14), 0.018, 8), m["dark"])
-    back = [(0.03, p.head[0] + 0.05, p.head[1] - 0.1), (0.13, 0.05, p.seat - 0.06), (0.12, p.back[0] - 0.02, p.seat - 0.02)]
-    b.add_pair(tube(spline(back, 10), 0.018, 8), m["dark"])
-    b.add_pair(rod((0.14, 0.2, 0.34), (0.27, 0.2, 0.34), 0.015, segments=8), m["dark"])
-    if p.kind in ("naked", "sport"):
-        b.add(rounded_box((0.32, 0.05, 0.24), (0, -0.3, low + 0.36), 0.012, 1), m["dark"])
-    for s in (-1, 1):
-        b.add(rod((-0.1, 0.12, 0.38 + s * 0.035), (-0.1, p.back[0], p.back[1] + s * 0.09), 0.008, segments=5), m["dark"])
-
-
-def _section_loft(stations: list[tuple[float, float, float, float]], radius: float = 0.6) -> Mesh:
-    """A body along y from (y, half width, low z, high z) sections with strongly rounded corners."""
-    rings = []
-    for y, wide, low, high in stations:
-        tall = (high - low) / 2
-        outline = rounded_rectangle((wide, tall), radius * min(wide, tall), 3, (0, (low + high) / 2))
-        rings.append(np.column_stack([outline[:, 0], np.full(len(outline), y), outline[:, 1]]))
-    return loft(np.stack(rings[::-1]))
-
-
-def _smooth(stations: list[tuple[float, float, float, float]], count: int = 12) -> list[tuple[float, float, float, float]]:
-    curve = spline(stations, count)
-    return [(float(y), max(float(w), 0.01), float(a), max(float(c), float(a) + 0.02)) for y, w, a, c in curve]
-
-
 def _tank_and_seat(b: Builder, p: Plan, m: dict[str, int], rng: np.random.Generator) -> None:
     """Tank, seat, tail, and what the kind adds: fairing, windscreen, side panels, top box."""
     y0, y1 = p.head[0] + 0.08, 0.12
     top = p.seat + rng.uniform(0.17, 0.22) if p.kind != "trail" else p.seat + 0.08
     wide = {"trail": 0.1, "cruiser": 0.17}.get(p.kind, 0.155) * rng.uniform(0.9, 1.1)
-    stations = [(y0 - 0.02, 0.06, top - 0.12, top - 0.03), (y0 + 0.1, wide, p.seat - 0.02, top), (y1 - 0.12, wide * 0.9, p.seat - 0.04, top - 0.03), (y1 + 0.04, wide * 0.45, p.seat - 0.04, p.seat + 0.02)]
+    stations = [
+        (y0 - 0.02, 0.06, top - 0.12, top - 0.03),
+        (y0 + 0.1, wide, p.seat - 0.02, top),
+        (y1 - 0.12, wide * 0.9, p.seat - 0.04, top - 0.03),
+        (y1 + 0.04, wide * 0.45, p.seat - 0.04, p.seat + 0.02),
+    ]
     tank = b.material(b.look(m["paint"]))
-    b.add(_section_loft(_smooth(stations)), tank)
+    b.add(section_loft(smooth_stations(stations)), tank)
     if rng.random() < 0.5:
         stripe = b.material(Material(vary((0.9, 0.9, 0.88), rng, 0.05), specular=0.5, gloss=60.0))
         b.rectangle(tank, 0, 0, (y0 + 0.06, p.seat + 0.05), (y1, p.seat + 0.1), stripe, 0.3)
     b.add(lathe([(0.04, 0), (0.04, 0.02), (0.03, 0.025)], 2, 14).moved(0, y0 + 0.13, top - 0.005), m["metal"])
     end = p.back[0] + (0.02 if p.kind != "sport" else 0.06)
     rise = {"sport": 0.14, "trail": 0.04, "cruiser": 0.05}.get(p.kind, 0.06)
-    seat = [(y1 - 0.03, 0.09, p.seat - 0.05, p.seat + 0.0), (y1 + 0.15, 0.14, p.seat - 0.06, p.seat), (end - 0.25, 0.13, p.seat - 0.05, p.seat + rise * 0.5), (end, 0.09, p.seat - 0.02 + rise * 0.5, p.seat + rise)]
-    b.add(_section_loft(_smooth(seat), 0.8), m["seat"])
+    seat = [
+        (y1 - 0.03, 0.09, p.seat - 0.05, p.seat + 0.0),
+        (y1 + 0.15, 0.14, p.seat - 0.06, p.seat),
+        (end - 0.25, 0.13, p.seat - 0.05, p.seat + rise * 0.5),
+        (end, 0.09, p.seat - 0.02 + rise * 0.5, p.seat + rise),
+    ]
+    b.add(section_loft(smooth_stations(seat), 0.8), m["seat"])
     b.keypoint("front_seat", 0, y1 + 0.1, p.seat - 0.0)
     b.keypoint("back_seat", 0, end - 0.05, p.seat + rise * 0.9)
-    tail = [(end - 0.35, 0.12, p.seat - 0.14, p.seat - 0.04), (end, 0.1, p.seat - 0.08, p.seat), (end + 0.14, 0.05, p.seat + rise * 0.3, p.seat + rise * 0.6)]
+    tail = [
+        (end - 0.35, 0.12, p.seat - 0.14, p.seat - 0.04),
+        (end, 0.1, p.seat - 0.08, p.seat),
+        (end + 0.14, 0.05, p.seat + rise * 0.3, p.seat + rise * 0.6),
+    ]
     if p.kind != "cruiser":
-        b.add(_section_loft(_smooth(tail, 7)), m["paint"])
+        b.add(section_loft(smooth_stations(tail, 7)), m["paint"])
     side = rounded_box((0.02, 0.26, 0.14), (0.13, 0.2, p.seat - 0.15), 0.009, 1)
     b.add_pair(side, m["paint" if rng.random() < 0.5 else "dark"])
     if p.kind == "sport":
         y, z = p.head
-        nose = [(y - 0.3, 0.05, z - 0.16, z - 0.08), (y - 0.2, 0.16, z - 0.22, z + 0.03), (y, 0.2, z - 0.3, z + 0.08), (y + 0.1, 0.17, z - 0.25, z + 0.02)]
-        b.add(_section_loft(_smooth(nose)), m["paint"])
-        screen = [(y - 0.16, 0.07, z + 0.0, z + 0.05), (y - 0.02, 0.13, z + 0.04, z + 0.18), (y + 0.06, 0.12, z + 0.05, z + 0.19)]
-        b.add(_section_loft(_smooth(screen, 6)), m["glass"])
+        nose = [
+            (y - 0.3, 0.05, z - 0.16, z - 0.08),
+            (y - 0.2, 0.16, z - 0.22, z + 0.03),
+            (y, 0.2, z - 0.3, z + 0.08),
+            (y + 0.1, 0.17, z - 0.25, z + 0.02),
+        ]
+        b.add(section_loft(smooth_stations(nose)), m["paint"])
+        screen = [
+            (y - 0.16, 0.07, z + 0.0, z + 0.05),
+            (y - 0.02, 0.13, z + 0.04, z + 0.18),
+            (y + 0.06, 0.12, z + 0.05, z + 0.19),
+        ]
+        b.add(section_loft(smooth_stations(screen, 6)), m["glass"])
         belly = [(-0.38, z - 0.35), (-0.02, p.seat - 0.1), (0.12, 0.5), (0.22, 0.24), (-0.2, 0.2), (-0.34, 0.36)]
         b.add_pair(prism(belly, 0.15, 0.19, 0, 0.012), m["paint"])
     if p.kind == "cruiser" and rng.random() < 0.5:
         b.add_pair(rounded_box((0.13, 0.4, 0.26), (0.2, p.back[0], p.seat - 0.18), 0.05, 3), m["seat"])
-
-
-def _exhaust(b: Builder, p: Plan, m: dict[str, int], rng: np.random.Generator) -> None:
-    """Pipe from the cylinder to a silencer on the right."""
-    high = p.kind in ("trail", "sport") and rng.random() < 0.7
-    x = -0.17
-    end = (x - 0.03, p.back[0] + rng.uniform(-0.02, 0.12), p.back[1] + (0.34 if high else 0.06))
-    path = [(-0.08, -0.18, 0.5), (-0.14, -0.3, 0.36), (x, -0.12, 0.24), (x, 0.2, 0.25 + 0.2 * high)]
-    b.add(tube(spline(path, 14), 0.024, 8), m["metal"])
-    start = path[-1]
-    cone = [0.026, 0.045, 0.05, 0.05, 0.035]
-    line = np.linspace(start, end, 5)
-    b.add(tube(line, cone, 12), m["metal" if rng.random() < 0.6 else "dark"])
-    if p.kind == "cruiser":
-        b.add(tube(line + np.array([0.0, -0.04, 0.1]), cone, 12), m["metal"])
 
 
 def _scooter_body(b: Builder, p: Plan, m: dict[str, int], rng: np.random.Generator) -> None:
@@ -233,18 +154,37 @@ def _scooter_body(b: Builder, p: Plan, m: dict[str, int], rng: np.random.Generat
         rings.append(np.column_stack([section[:, 0], sy + bow - section[:, 1], np.full(len(section), sz)]))
     b.add(loft(np.stack(rings)), m["paint"])
     floor = [(y + 0.16, 0.29), (0.12, 0.27)]
-    b.add(rounded_box((0.34, floor[1][0] - floor[0][0], 0.06), (0, (floor[0][0] + floor[1][0]) / 2, 0.29), 0.025), m["dark"])
+    b.add(
+        rounded_box((0.34, floor[1][0] - floor[0][0], 0.06), (0, (floor[0][0] + floor[1][0]) / 2, 0.29), 0.025),
+        m["dark"],
+    )
     end = p.back[0]
-    rear = [(0.06, 0.09, 0.26, p.seat - 0.12), (0.16, 0.17, 0.28, p.seat - 0.06), (end - 0.1, 0.19, 0.36, p.seat - 0.05), (end + 0.16, 0.15, 0.42, p.seat - 0.05), (end + 0.3, 0.06, 0.5, p.seat - 0.08)]
-    b.add(_section_loft(_smooth(rear)), m["paint"])
-    seat = [(0.05, 0.08, p.seat - 0.09, p.seat - 0.02), (0.2, 0.15, p.seat - 0.09, p.seat), (end, 0.14, p.seat - 0.07, p.seat + 0.03), (end + 0.2, 0.09, p.seat - 0.05, p.seat + 0.03)]
-    b.add(_section_loft(_smooth(seat), 0.8), m["seat"])
+    rear = [
+        (0.06, 0.09, 0.26, p.seat - 0.12),
+        (0.16, 0.17, 0.28, p.seat - 0.06),
+        (end - 0.1, 0.19, 0.36, p.seat - 0.05),
+        (end + 0.16, 0.15, 0.42, p.seat - 0.05),
+        (end + 0.3, 0.06, 0.5, p.seat - 0.08),
+    ]
+    b.add(section_loft(smooth_stations(rear)), m["paint"])
+    seat = [
+        (0.05, 0.08, p.seat - 0.09, p.seat - 0.02),
+        (0.2, 0.15, p.seat - 0.09, p.seat),
+        (end, 0.14, p.seat - 0.07, p.seat + 0.03),
+        (end + 0.2, 0.09, p.seat - 0.05, p.seat + 0.03),
+    ]
+    b.add(section_loft(smooth_stations(seat), 0.8), m["seat"])
     b.keypoint("front_seat", 0, 0.16, p.seat - 0.005)
     b.keypoint("back_seat", 0, end + 0.15, p.seat + 0.03)
     b.add(rounded_box((0.1, 0.22, 0.2), (-0.14, end - 0.08, p.back[1] + 0.02), 0.03), m["engine"])
-    b.add(rod((-0.17, end - 0.15, p.back[1] - 0.02), (-0.19, end + 0.24, p.back[1] + 0.05), 0.045, segments=12), m["dark"])
+    b.add(
+        rod((-0.17, end - 0.15, p.back[1] - 0.02), (-0.19, end + 0.24, p.back[1] + 0.05), 0.045, segments=12), m["dark"]
+    )
     if rng.random() < 0.35:
-        b.add(rounded_box((0.38, 0.32, 0.28), (0, end + 0.32, p.seat + 0.14), 0.06, 3), m["dark" if rng.random() < 0.5 else "paint"])
+        b.add(
+            rounded_box((0.38, 0.32, 0.28), (0, end + 0.32, p.seat + 0.14), 0.06, 3),
+            m["dark" if rng.random() < 0.5 else "paint"],
+        )
 
 
 def _bars(b: Builder, p: Plan, m: dict[str, int], rng: np.random.Generator) -> None:

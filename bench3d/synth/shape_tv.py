@@ -1,4 +1,4 @@
-"""Television sets and monitors: flat on a stand, flat for the wall, computer monitor, old tube set. Metres; screen at -y."""
+"""Television sets and monitors: flat on a stand or for the wall, monitor, old tube set. Metres; screen at -y."""
 
 from __future__ import annotations
 
@@ -21,14 +21,22 @@ def build(b: Builder, rng: np.random.Generator) -> str:
     return kind
 
 
-def _screen(b: Builder, rng: np.random.Generator) -> Material:
+def _screen(rng: np.random.Generator) -> Material:
     """Off (dark, mirroring) or showing some picture."""
     if rng.random() < 0.45:
         return Material((0.03, 0.035, 0.04), specular=0.9, gloss=90.0, mirror=0.35)
     kind = str(rng.choice(["picture", "noise", "patches"]))
     return Material(
-        vary((0.25, 0.35, 0.5), rng, 0.2), random_colour(rng), kind, rng.uniform(2.0, 5.0), 0.9, int(rng.integers(3)),
-        specular=0.5, gloss=60.0, mirror=0.1, glow=0.45,
+        vary((0.25, 0.35, 0.5), rng, 0.2),
+        random_colour(rng),
+        kind,
+        rng.uniform(2.0, 5.0),
+        0.9,
+        int(rng.integers(3)),
+        specular=0.5,
+        gloss=60.0,
+        mirror=0.1,
+        glow=0.45,
     )
 
 
@@ -46,7 +54,7 @@ def _flat(b: Builder, kind: str, rng: np.random.Generator) -> None:
     thick = rng.uniform(0.035, 0.08) * (0.6 + tall)
     shade = vary(BLACK if rng.random() < 0.75 else (0.72, 0.73, 0.74), rng, 0.03)
     case = b.material(plastic(shade))
-    screen = b.material(_screen(b, rng))
+    screen = b.material(_screen(rng))
     grey = b.material(plastic(vary((0.22, 0.22, 0.23), rng, 0.05)))
     low = {"wall": 0.0, "monitor": rng.uniform(0.1, 0.16)}.get(kind, rng.uniform(0.05, 0.11))
     middle = low + tall / 2
@@ -75,7 +83,9 @@ def _flat(b: Builder, kind: str, rng: np.random.Generator) -> None:
     _corners(b, wide / 2 - 0.004, low + 0.004, low + tall - 0.004, -thick / 2, thick / 2, 0.0)
 
 
-def _flat_back(b: Builder, size: tuple[float, float, float, float], case: int, grey: int, rng: np.random.Generator) -> None:
+def _flat_back(
+    b: Builder, size: tuple[float, float, float, float], case: int, grey: int, rng: np.random.Generator
+) -> None:
     """The bulge with the electronics, slots and sockets: what tells the back from a dark screen."""
     wide, thick, tall, low = size
     share = rng.uniform(0.45, 0.75)
@@ -84,9 +94,13 @@ def _flat_back(b: Builder, size: tuple[float, float, float, float], case: int, g
     dark = b.material(Material((0.03, 0.03, 0.03)))
     for z in np.linspace(low + tall * 0.48, low + tall * 0.6, 4):
         b.rectangle(grey, 1, 1, (-wide * share * 0.4, z), (wide * share * 0.4, z + tall * 0.012), dark, 0.0)
-    b.rectangle(grey, 1, 1, (wide * share * 0.2, low + tall * 0.16), (wide * share * 0.42, low + tall * 0.22), dark, 0.0)
+    b.rectangle(
+        grey, 1, 1, (wide * share * 0.2, low + tall * 0.16), (wide * share * 0.42, low + tall * 0.22), dark, 0.0
+    )
     label = b.material(Material((0.85, 0.85, 0.83)))
-    b.rectangle(grey, 1, 1, (-wide * share * 0.4, low + tall * 0.16), (-wide * share * 0.22, low + tall * 0.28), label, 0.0)
+    b.rectangle(
+        grey, 1, 1, (-wide * share * 0.4, low + tall * 0.16), (-wide * share * 0.22, low + tall * 0.28), label, 0.0
+    )
 
 
 def _tube_set(b: Builder, rng: np.random.Generator) -> None:
@@ -95,7 +109,6 @@ def _tube_set(b: Builder, rng: np.random.Generator) -> None:
     shade = vary(((0.12, 0.12, 0.12), (0.55, 0.55, 0.56), (0.82, 0.8, 0.74))[rng.integers(3)], rng, 0.04)
     case = b.material(wood(rng, 0) if rng.random() < 0.35 else plastic(shade))
     back = b.material(plastic(darker(shade, 0.7)))
-    screen = b.material(_screen(b, rng))
     dark = b.material(Material(BLACK))
     low = 0.0 if rng.random() < 0.6 else 0.05
     front = -deep / 2
@@ -109,19 +122,33 @@ def _tube_set(b: Builder, rng: np.random.Generator) -> None:
     b.add(loft(np.stack(rings[::-1])), back)
     for z in np.linspace(middle + 0.04, middle + 0.14, 4):
         b.rectangle(back, 1, 1, (-wide * 0.2, z - 0.06), (wide * 0.2, z - 0.05), dark, 0.0)
+    _tube_front(b, (wide, tall, deep, low), case, rng)
+    _corners(b, wide / 2 - 0.012, low + 0.012, low + tall - 0.012, front + 0.008, deep / 2, 0.19 * wide)
+
+
+def _tube_front(b: Builder, size: tuple[float, float, float, float], case: int, rng: np.random.Generator) -> None:
+    """Screen, knobs beside or below it, speaker slots, feet, aerial. size: width, height, depth, lowest z."""
+    wide, tall, deep, low = size
+    front, middle = -deep / 2, low + tall / 2
+    screen, dark = b.material(_screen(rng)), b.material(Material(BLACK))
     side = rng.random() < 0.5
     left, right = -wide / 2 + 0.045, wide / 2 - (0.045 if not side else wide * 0.24)
     bottom, top = low + (0.05 if side else 0.11), low + tall - 0.05
     centre = ((left + right) / 2, (bottom + top) / 2)
-    frame = rounded_box((right - left + 0.02, 0.02, top - bottom + 0.02), (centre[0], front - 0.001, centre[1]), 0.009, 1)
+    frame = rounded_box(
+        (right - left + 0.02, 0.02, top - bottom + 0.02), (centre[0], front - 0.001, centre[1]), 0.009, 1
+    )
     b.add(frame, dark)
     glass = ellipsoid((0.5, 0.5, 0.5), (0, 0, 0), 20, 0.35)
     b.add(glass.scaled(right - left, 0.07, top - bottom).moved(centre[0], front - 0.004, centre[1]), screen)
-    metal_ = b.material(metal())
+    steel = b.material(metal())
     if side:
         x = (right + wide / 2) / 2
         for k in range(2):
-            b.add(rod((x, front + 0.01, top - 0.05 - 0.1 * k), (x, front - 0.025, top - 0.05 - 0.1 * k), 0.03, 0.026, 14), metal_)
+            b.add(
+                rod((x, front + 0.01, top - 0.05 - 0.1 * k), (x, front - 0.025, top - 0.05 - 0.1 * k), 0.03, 0.026, 14),
+                steel,
+            )
         for z in np.linspace(low + 0.05, middle - 0.03, 5):
             b.rectangle(case, 1, -1, (x - 0.045, z), (x + 0.045, z + 0.012), dark, 0.0)
     else:
@@ -129,12 +156,20 @@ def _tube_set(b: Builder, rng: np.random.Generator) -> None:
             x0, x1 = sorted((s * wide * 0.2, s * wide * 0.44))
             b.rectangle(case, 1, -1, (x0, low + 0.03), (x1, low + 0.08), dark, 0.2)
         for k in range(3):
-            b.ellipse(case, 1, -1, ((k - 1) * 0.04, low + 0.055), (0.012, 0.012), metal_)
+            b.ellipse(case, 1, -1, ((k - 1) * 0.04, low + 0.055), (0.012, 0.012), steel)
     if low > 0:
         feet = (wide / 2 - 0.07, deep * 0.25)
         for y in (front + 0.08, front + feet[1]):
             b.add_pair(rod((feet[0], y, 0), (feet[0], y, low + 0.03), 0.02, segments=10), dark)
     if rng.random() < 0.4:
         for s in (-1, 1):
-            b.add(rod((s * 0.02, front + 0.1, low + tall - 0.01), (s * 0.2, front + 0.12, low + tall + 0.28), 0.005, 0.003, 6), metal_)
-    _corners(b, wide / 2 - 0.012, low + 0.012, low + tall - 0.012, front + 0.008, deep / 2, 0.19 * wide)
+            b.add(
+                rod(
+                    (s * 0.02, front + 0.1, low + tall - 0.01),
+                    (s * 0.2, front + 0.12, low + tall + 0.28),
+                    0.005,
+                    0.003,
+                    6,
+                ),
+                steel,
+            )

@@ -16,7 +16,13 @@ RADIUS = 1.45
 
 @dataclass
 class Surroundings:
-    """Room (11,) and light (5, 3) as the shading kernel takes them, six plane materials, and clutter parts."""
+    """Everything around an object, in its canonical frame.
+
+    Attributes:
+        room: (11,) cos, sin of the yaw, low corner (3), high corner (3), 1 for sky in place of walls, sky seed, clouds.
+        light: (5, 3) direction to the key light and the linear colours of key, sky, horizon and ground bounce.
+        planes: materials of floor, ceiling and four walls. clutter: parts standing around.
+    """
 
     room: np.ndarray
     light: np.ndarray
@@ -69,7 +75,10 @@ def _room(rng: np.random.Generator, ground: float, view: np.ndarray | None, outd
     if view is not None:
         eye = -view[:3, :3].T @ view[:3, 3]
         turned = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]]) @ eye[:2]
-        low, high = np.where(turned < 0, np.minimum(low, turned - 10), low), np.where(turned > 0, np.maximum(high, turned + 10), high)
+        low, high = (
+            np.where(turned < 0, np.minimum(low, turned - 10), low),
+            np.where(turned > 0, np.maximum(high, turned + 10), high),
+        )
         ceiling = max(ceiling, ground + (7.0 if eye[2] < 2.0 else 0.0))
     head = [np.cos(yaw), np.sin(yaw), *low, ground, *high, ceiling, float(outdoor)]
     return np.array([*head, rng.integers(1, 1000), rng.uniform(0, 1)], dtype=np.float64)
@@ -86,12 +95,23 @@ def _planes(rng: np.random.Generator, outdoor: bool, texture: bool) -> list[Mate
 
     def surface(colour: tuple[float, float, float], kinds: tuple[str, ...], scale: float) -> Material:
         kind = str(rng.choice(kinds)) if texture else "plain"
-        frequency = {"noise": 2.5, "wood": 1.2, "checker": 1.6, "stripes": 2.0, "fabric": 5.0, "patches": 0.9, "picture": 1.5}[
-            kind
-        ] if texture else 1.0
+        frequency = (
+            {"noise": 2.5, "wood": 1.2, "checker": 1.6, "stripes": 2.0, "fabric": 5.0, "patches": 0.9, "picture": 1.5}[
+                kind
+            ]
+            if texture
+            else 1.0
+        )
         strength = rng.uniform(0.25, 0.9) if kind in ("noise", "wood", "patches") else rng.uniform(0.12, 0.5)
         return Material(
-            colour, _muted(random_colour(rng), 0.6), kind, frequency * scale * rng.uniform(0.6, 1.6), strength, int(rng.integers(3)), 0.05, 12.0
+            colour,
+            _muted(random_colour(rng), 0.6),
+            kind,
+            frequency * scale * rng.uniform(0.6, 1.6),
+            strength,
+            int(rng.integers(3)),
+            0.05,
+            12.0,
         )
 
     floor = surface(floor_colour, ("noise", "noise", "wood", "checker", "stripes", "patches", "fabric"), 1.0)
@@ -103,7 +123,11 @@ def _planes(rng: np.random.Generator, outdoor: bool, texture: bool) -> list[Mate
 def _muted(colour: tuple[float, float, float], saturation: float) -> tuple[float, float, float]:
     """The colour with its saturation scaled."""
     grey = sum(colour) / 3
-    return (grey + (colour[0] - grey) * saturation, grey + (colour[1] - grey) * saturation, grey + (colour[2] - grey) * saturation)
+    return (
+        grey + (colour[0] - grey) * saturation,
+        grey + (colour[1] - grey) * saturation,
+        grey + (colour[2] - grey) * saturation,
+    )
 
 
 def _light(rng: np.random.Generator, amount: float, floor: Material, outdoor: bool) -> np.ndarray:
@@ -121,7 +145,7 @@ def _light(rng: np.random.Generator, amount: float, floor: Material, outdoor: bo
 
 
 def random_part(rng: np.random.Generator, size: float) -> tuple[Mesh, Material]:
-    """One thing of roughly the given height standing on z = 0 at the origin: crate, drum, ball, cone, vase, pole, ring."""
+    """A thing of about the given height standing on z = 0 at the origin: crate, drum, ball, vase, pole or ring."""
     kind = int(rng.integers(8))
     wide = size * rng.uniform(0.3, 0.9)
     if kind in (0, 1, 2):
@@ -140,8 +164,17 @@ def random_part(rng: np.random.Generator, size: float) -> tuple[Mesh, Material]:
     textures = ("noise", "noise", "wood", "stripes", "checker", "patches", "picture", "plain")
     colour = random_colour(rng)
     frequency = rng.uniform(2.0, 9.0) / size
-    look = (_muted(colour, 0.75), _muted(random_colour(rng), 0.75), str(rng.choice(textures)), frequency, rng.uniform(0.3, 0.9), int(rng.integers(3)))
-    return mesh.turned(2, rng.uniform(0, 360)), Material(*look, specular=rng.uniform(0, 0.4), mirror=rng.uniform(0, 0.1))
+    look = (
+        _muted(colour, 0.75),
+        _muted(random_colour(rng), 0.75),
+        str(rng.choice(textures)),
+        frequency,
+        rng.uniform(0.3, 0.9),
+        int(rng.integers(3)),
+    )
+    return mesh.turned(2, rng.uniform(0, 360)), Material(
+        *look, specular=rng.uniform(0, 0.4), mirror=rng.uniform(0, 0.1)
+    )
 
 
 def _clutter(

@@ -9,7 +9,7 @@ from numba import njit
 PLAIN, NOISE, WOOD, STRIPES, FABRIC, CHECKER, BRUSHED, PICTURE, PATCHES, LEATHER = range(10)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def hash3(x: int, y: int, z: int, seed: int) -> float:
     """Lattice point -> [0, 1), by integer mixing: the same on every machine."""
     h = np.uint32(x) * np.uint32(0x8DA6B343) + np.uint32(y) * np.uint32(0xD8163841)
@@ -20,7 +20,7 @@ def hash3(x: int, y: int, z: int, seed: int) -> float:
     return np.float64(np.uint32(h)) * (1.0 / 4294967296.0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def value_noise(x: float, y: float, z: float, seed: int) -> float:
     """Trilinear value noise with smooth steps, [0, 1)."""
     fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
@@ -34,7 +34,7 @@ def value_noise(x: float, y: float, z: float, seed: int) -> float:
     return (a * (1 - ty) + b * ty) * (1 - tz) + (c * (1 - ty) + d * ty) * tz
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fractal_noise(x: float, y: float, z: float, seed: int, octaves: int) -> float:
     """Octaves of value noise, [0, 1)."""
     total, weight, scale, norm = 0.0, 0.5, 1.0, 0.0
@@ -46,13 +46,13 @@ def fractal_noise(x: float, y: float, z: float, seed: int, octaves: int) -> floa
     return total / norm
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def is_noisy(kind: int) -> bool:
     """Kinds smooth enough to be shared by the four samples of a pixel, and dear enough to be worth it."""
-    return kind == NOISE or kind == WOOD or kind == BRUSHED or kind == LEATHER
+    return kind in (NOISE, WOOD, BRUSHED, LEATHER)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def blend(kind: int, x: float, y: float, z: float, frequency: float, axis: int, seed: int) -> float:
     """Share of the second colour at a point, [0, 1]."""
     x, y, z = x * frequency, y * frequency, z * frequency
@@ -63,35 +63,46 @@ def blend(kind: int, x: float, y: float, z: float, frequency: float, axis: int, 
     if kind == NOISE:
         return fractal_noise(x, y, z, seed, 3)
     if kind == WOOD:
-        bend = value_noise(x * 0.7, y * 0.7, z * 0.15, seed)
-        rings = np.sqrt(x * x + y * y) * 1.7 + 3.0 * bend + 0.35 * value_noise(x * 9, y * 9, z * 0.6, seed + 1)
-        t = rings - np.floor(rings)
-        return 0.7 * t * t + 0.3 * value_noise(x * 14, y * 14, z * 0.8, seed + 2)
-    if kind == STRIPES:
-        return 1.0 if x - np.floor(x) < 0.5 else 0.0
-    if kind == FABRIC:
-        weave = 0.5 + 0.25 * np.sin(6.28 * x) * np.sin(6.28 * z) + 0.25 * np.sin(6.28 * y)
-        return weave * (0.6 + 0.4 * hash3(np.int64(np.floor(x)), np.int64(np.floor(y)), np.int64(np.floor(z)), seed))
-    if kind == CHECKER:
-        n = np.int64(np.floor(x + 0.013)) + np.int64(np.floor(y + 0.017)) + np.int64(np.floor(z + 0.011))
-        return np.float64(n & 1)
+        return _wood(x, y, z, seed)
+    if kind in (FABRIC, STRIPES, CHECKER):
+        return _pattern(kind, x, y, z, seed)
     if kind == BRUSHED:
         return value_noise(x * 4, y * 4, z * 0.2, seed)
     if kind == LEATHER:
         grain = value_noise(x * 6, y * 6, z * 6, seed)
         return 0.6 * fractal_noise(x * 0.4, y * 0.4, z * 0.4, seed + 3, 2) + 0.4 * abs(2 * grain - 1)
-    if kind == PICTURE:
-        i, j, k = np.int64(np.floor(x)), np.int64(np.floor(y)), np.int64(np.floor(z))
-        return 0.55 * hash3(i, j, k, seed) + 0.45 * value_noise(x * 3, y * 3, z * 3, seed + 5)
-    if kind == PATCHES:
-        return _patches(x, y, z, seed)
+    if kind in (PICTURE, PATCHES):
+        return _patches(kind, x, y, z, seed)
     return 0.0
 
 
-@njit(cache=True)
-def _patches(x: float, y: float, z: float, seed: int) -> float:
-    """Rectangles of random size and tone, one per lattice cell, on a plain ground: posters, windows, tiles."""
+@njit(cache=True, error_model="numpy")
+def _wood(x: float, y: float, z: float, seed: int) -> float:
+    """Growth rings about z with fine grain."""
+    bend = value_noise(x * 0.7, y * 0.7, z * 0.15, seed)
+    rings = np.sqrt(x * x + y * y) * 1.7 + 3.0 * bend + 0.35 * value_noise(x * 9, y * 9, z * 0.6, seed + 1)
+    t = rings - np.floor(rings)
+    return 0.7 * t * t + 0.3 * value_noise(x * 14, y * 14, z * 0.8, seed + 2)
+
+
+@njit(cache=True, error_model="numpy")
+def _pattern(kind: int, x: float, y: float, z: float, seed: int) -> float:
+    """Stripes across x, checks, or weave."""
+    i, j, k = np.int64(np.floor(x + 0.013)), np.int64(np.floor(y + 0.017)), np.int64(np.floor(z + 0.011))
+    if kind == STRIPES:
+        return 1.0 if x - np.floor(x) < 0.5 else 0.0
+    if kind == CHECKER:
+        return np.float64((i + j + k) & 1)
+    weave = 0.5 + 0.25 * np.sin(6.28 * x) * np.sin(6.28 * z) + 0.25 * np.sin(6.28 * y)
+    return weave * (0.6 + 0.4 * hash3(i, j, k, seed))
+
+
+@njit(cache=True, error_model="numpy")
+def _patches(kind: int, x: float, y: float, z: float, seed: int) -> float:
+    """Cells of random tone (picture), or rectangles of random size and tone on a plain ground: posters, windows."""
     i, j, k = np.int64(np.floor(x)), np.int64(np.floor(y)), np.int64(np.floor(z))
+    if kind == PICTURE:
+        return 0.55 * hash3(i, j, k, seed) + 0.45 * value_noise(x * 3, y * 3, z * 3, seed + 5)
     if hash3(i, j, k, seed) < 0.4:
         return 0.0
     for n, t in ((11, x - i), (23, y - j), (37, z - k)):

@@ -11,7 +11,7 @@ from bench3d.synth.primitives import box, lathe, rod, torus
 def car_wheel(
     b: Builder, at: tuple[float, float, float], radius: float, width: float, spokes: int, tyre: int, rim: int, dark: int
 ) -> None:
-    """Tyre, dark dish and spoked rim on the outer (+x) side, and the mirrored wheel. `at` is the outer face's centre."""
+    """Tyre, dark dish, spoked rim on the outer (+x) side, and the mirrored wheel; `at`: centre of the outer face."""
     x, y, z = at
     inner = 0.66 * radius
     half = width / 2

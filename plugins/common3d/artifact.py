@@ -54,9 +54,9 @@ def write_artifact(
     Raises:
         OutputError: no space or no permission.
     """
-    best = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     files = {}
-    for name, tensors in ((WEIGHTS, best), (LAST, last)):
+    for name, weights in ((WEIGHTS, network.state_dict()), (LAST, last)):
+        tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         with atomic_path(folder / name) as temporary:
             save_file(tensors, temporary)
         files[name] = _sha256(folder / name)

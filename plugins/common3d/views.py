@@ -128,7 +128,9 @@ def distance_map(mask: np.ndarray) -> np.ndarray:
     """Exact Euclidean distance to the background in sides of the canvas, (S, S) -> (S, S) float32; 1 without any."""
     if mask.all():
         return np.ones(mask.shape, dtype=np.float32)
-    return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / mask.shape[0]
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's last bits depend on memory alignment; squared distances between pixels are integers, which settles them.
+    return np.sqrt(np.rint(np.square(distance))) / np.float32(mask.shape[0])
 
 
 def collate(views: Sequence[View], features: torch.Tensor | None, device: str | torch.device) -> ViewBatch:

@@ -21,7 +21,7 @@ def bench3d_register() -> list[Registration]:
             protocols=(
                 Protocol(
                     name="paper",
-                    summary="Common3D's: crop by the true mask; translation and camera are given, the rotation is asked",
+                    summary="Common3D's: crop by the true mask, translation and camera given; the rotation is asked",
                     oracles=("translation", "intrinsics", "crop-mask:cad", "category"),
                 ),
                 Protocol(

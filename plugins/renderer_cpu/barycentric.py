@@ -64,7 +64,7 @@ def _row_gradient(
         _add(part[k], g1 * ay - g0 * by, g0 * bx - g1 * ax, x, y)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _add(target: np.ndarray, gx: float, gy: float, x: float, y: float) -> None:
     """Chain rule of p = (x_i - X w_i, y_i - Y w_i)."""
     target[0] += gx

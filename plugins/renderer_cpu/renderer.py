@@ -11,11 +11,12 @@ from torch.autograd.function import once_differentiable
 from bench3d.contracts.renderer import Renderer
 from bench3d.render import raster as cpu_raster
 from bench3d_plugins.renderer_cpu import barycentric, silhouettes
+from bench3d_plugins.renderer_cpu.topology import TopologyCache
 
 WALK = 16
-"""Triangles that the antialiasing follows across the surface towards a silhouette."""
+"""Triangles that the antialiasing follows across the surface towards a silhouette; 0 is the paper's algorithm."""
 
-_TOPOLOGIES = silhouettes.TopologyCache()
+_TOPOLOGIES = TopologyCache()
 
 
 class CpuRenderer(Renderer):

@@ -30,6 +30,7 @@ class NetSettings(BaseModel):
 class ShapeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
     rate: float = 0.5
+    steps: int = Field(3, json_schema_extra={"fit": False})
 
 
 class TaskSettings(BaseModel):

@@ -55,6 +55,10 @@ def test_a_task_says_what_to_add(spec):
         ({"protocol": "eezy"}, UnknownNameError, "easy"),
         ({"settings": {"task": {"ofset": "1"}}}, UsageError, "offset"),
         ({"settings": {"data": {"vews": "1"}}}, UsageError, "vews"),
+        ({"settings": {"adapter": {"rank": "8"}}}, UsageError, "no adapter here"),
+        ({"settings": {"shap": {"rate": "1"}}}, UsageError, "shape"),
+        ({"synthetic": True, "categories": ("chiar",)}, UnknownNameError, "chair"),
+        ({"synthetic": True, "settings": {"data": {"views": "many"}}}, UsageError, r"data\.views"),
         ({"weights": "absent.pt"}, WeightsError, "absent.pt"),
         ({"task": None}, UsageError, "--task"),
         ({"limit": 0}, UsageError, "at least one"),
@@ -103,6 +107,7 @@ def test_identity_sees_everything_that_changes_a_number(spec, tmp_path):
         {"synthetic": True, "categories": ("car", "chair"), "settings": {"data": {"views": "2"}}},
         {"settings": {"backbone": {"layer": "1"}}},
         {"settings": {"shape": {"rate": "0.25"}}},
+        {"settings": {"shape": {"steps": "9"}}},
         {"settings": {"task": {"offset": "1"}}},
     ]
     identities = [plan_run(replace(spec, **change)).identity for change in changes]
@@ -136,6 +141,8 @@ def test_recipes_of_fits_ignore_the_task_and_the_limit(spec):
     base = recipes()
     assert recipes(limit=1, protocol="tough", settings={"task": {"offset": "3"}}) == base
     assert recipes(categories=("car",)) == {"car": base["car"]}
+    assert recipes(settings={"shape": {"steps": "9"}}) == base
+    assert recipes(settings={"shape": {"rate": "0.1"}})["car"] != base["car"]
     assert recipes(seed=1)["car"] != base["car"]
     assert recipes(settings={"backbone": {"layer": "2"}})["car"] != base["car"]
     assert recipes(weights="random")["car"] != base["car"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
 from bench3d.contracts import NullProgress
 from bench3d.contracts.data import TwinSpec
@@ -81,7 +82,7 @@ def test_cloud_is_the_object_and_falls_into_the_masks(root, category):
             pixels, _ = project(points, frame.cam_T_obj, frame.intrinsics)
             mask = load_mask(frame.mask, frame.size)
             column, row = np.clip(pixels.astype(int), 0, 127).T
-            assert mask[row, column].mean() > 0.95  # the rest lies on silhouette pixels
+            assert binary_dilation(mask, np.ones((3, 3)))[row, column].mean() > 0.99  # but for silhouette pixels
             depth = source.depth(frame)
             assert np.array_equal(depth > 0, mask)
             _, z = project(points, frame.cam_T_obj, frame.intrinsics)

@@ -22,7 +22,7 @@ def network(tiny: Common3DSettings) -> Common3DNetwork:
 
 @pytest.fixture
 def folder(tmp_path: Path, network: Common3DNetwork) -> Path:
-    last = {name: value + 1 for name, value in network.state_dict().items()}
+    last = {name: value.contiguous() + 1 for name, value in network.state_dict().items()}
     write_artifact(tmp_path, network, last, category="car", recipe="abc", seed=3, facts={"seconds": 1.5})
     return tmp_path
 

@@ -15,7 +15,7 @@ from bench3d.contracts import Renderer
 from bench3d.geometry.camera import clip_matrix
 from bench3d.geometry.rotations import random_rotations
 from bench3d.plugins import renderer_for
-from bench3d_plugins.renderer_cpu import silhouettes
+from bench3d_plugins.renderer_cpu import topology
 from bench3d_plugins.renderer_cpu.renderer import CpuRenderer
 
 RENDERER = CpuRenderer()
@@ -181,7 +181,7 @@ def test_colour_gradient_is_the_transpose_of_the_blending():
 def test_position_gradient_is_the_derivative_of_the_blending():
     """Central differences of the antialiased image itself (float32, step 1e-4), where no crossing changes pixels."""
     rng = np.random.default_rng(4)
-    pixels = torch.tensor([(3.3, 4.1), (27.2, 9.4), (12.7, 28.9)], dtype=torch.float64)
+    pixels = torch.tensor([(3.3, 4.1), (27.2, 9.4), (12.9, 28.6)], dtype=torch.float64)
     w, faces = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([[0, 1, 2]]).int()
     slopes = torch.tensor(rng.standard_normal((1, 32, 32, 1)), dtype=torch.float32)
     leaf = to_clip(pixels, (32, 32), w=w).requires_grad_()
@@ -241,7 +241,7 @@ def silhouette_gradient_error(rings, segments, size, seed, renderer, fine=16):
 
 @pytest.mark.parametrize(("rings", "segments"), [(8, 10), (24, 25)])
 def test_silhouette_gradients_against_supersampled_coverage(rings, segments):
-    """64 x 64 pixels, triangles of about 6 and 2 pixels: 3 % in the median, 11 % at worst over 8 shapes when measured."""
+    """64 x 64 pixels, triangles of about 6 and 2 pixels; over 12 shapes: median 3.2 and 3.4 %, worst 7.7 and 9.1 %."""
     errors = [silhouette_gradient_error(rings, segments, 64, seed, RENDERER) for seed in range(4)]
     assert np.median(errors) < 0.05
     assert max(errors) < 0.15
@@ -284,7 +284,7 @@ def digest():
 
 
 def test_topology_notices_changed_faces_and_takes_odd_edges():
-    cache = silhouettes.TopologyCache(size=2)
+    cache = topology.TopologyCache(size=2)
     faces = np.array([[0, 1, 2], [1, 0, 3]], dtype=np.int32)
     first = cache.get(faces)
     assert cache.get(faces.copy()) is first
@@ -293,9 +293,9 @@ def test_topology_notices_changed_faces_and_takes_odd_edges():
     assert first.opposites[first.starts[0] : first.starts[1]].tolist() == [2, 3]
     faces[1] = [1, 0, 4]
     assert cache.get(faces).ends.tolist() == [[0, 1], [0, 2], [0, 4], [1, 2], [1, 4]]
-    book = silhouettes.build_topology(np.array([[0, 1, 2], [0, 1, 3], [0, 1, 4]], dtype=np.int32))
+    book = topology.build_topology(np.array([[0, 1, 2], [0, 1, 3], [0, 1, 4]], dtype=np.int32))
     assert book.opposites[book.starts[0] : book.starts[1]].tolist() == [2, 3, 4]
-    assert silhouettes.build_topology(np.zeros((0, 3), dtype=np.int32)).ends.shape == (0, 2)
+    assert topology.build_topology(np.zeros((0, 3), dtype=np.int32)).ends.shape == (0, 2)
 
 
 def test_no_faces_and_no_images():

@@ -1,0 +1,166 @@
+"""Where data come from: official files under a data root, or a synthetic twin that may not be written yet. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench3d.contracts import DatasetRegistration, Registration, TaskRegistration
+from bench3d.contracts.data import TwinSpec
+from bench3d.errors import DataError, UnknownNameError, UsageError
+from bench3d.plugins import load_registry, load_settings, settings_model
+from bench3d.plugins.names import did_you_mean, resolve
+from bench3d.records import identity_hash, identity_settings
+from bench3d.runner.spec import RunSpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+QUICKSTART = "quickstart"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registration with the name it was asked for by and its resolved settings."""
+
+    registration: Registration
+    name: str
+    settings: BaseModel
+
+    def identity(self, purpose: Literal["identity", "fit"] = "identity") -> dict[str, Any]:
+        """What of it can change a number; with "fit" what can change a fit."""
+        return {
+            "name": self.name,
+            "result_version": self.registration.result_version,
+            "settings": identity_settings(self.settings, purpose),
+        }
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A dataset and where it stands: a data root with the official files, or a synthetic twin."""
+
+    component: Component
+    root: Path
+    twin: TwinSpec | None = None
+
+    @property
+    def registration(self) -> DatasetRegistration:
+        """The dataset's registration."""
+        assert isinstance(self.component.registration, DatasetRegistration)
+        return self.component.registration
+
+    def open(self) -> Any:
+        """The reader. DataError where the folder is missing."""
+        from bench3d.data.root import dataset_folder
+
+        folder = dataset_folder(self.registration, self.root)
+        return load_registry().create("dataset", self.component.name, root=folder, settings=self.component.settings)
+
+    def fingerprint(self, category: str) -> str:
+        """Hash of what decides a number. A twin's follows from its spec and generator: it need not be written yet.
+
+        Raises:
+            DataError: real data that are missing or broken.
+        """
+        if self.twin is None:
+            return str(self.open().fingerprint(category))
+        spec = {k: v for k, v in dataclasses.asdict(self.twin).items() if k != "categories"}
+        return identity_hash({"twin": spec, "generator": self._generator(), "category": category})
+
+    def _generator(self) -> list[str]:
+        """Version of the generator, and `GENERATOR` of the module that writes this dataset's layout."""
+        from bench3d.synth import GENERATOR_VERSION
+
+        module = (self.registration.synth or "").partition(":")[0]
+        writer = resolve(f"{module}:GENERATOR", f"twin of {self.component.name}") if module else ""
+        return [str(GENERATOR_VERSION), str(writer)]
+
+
+def find_sources(
+    spec: RunSpec, overrides: dict[str, Any], task: TaskRegistration | None, *fitted: Registration | None
+) -> dict[str, DataSource]:
+    """Name of the task, adapter or shape model -> its data."""
+    from bench3d.data.root import data_root
+
+    registry = load_registry()
+    names = {} if task is None else {task.name: task.dataset}
+    names |= {r.name: r.train_dataset for r in fitted if getattr(r, "train_dataset", None)}  # type: ignore[union-attr]
+    root = data_root(spec.data)
+    twin, rest = (None, overrides)
+    if spec.synthetic:
+        twin, root, rest = _twin(spec, root, overrides)
+    registrations: dict[str, DatasetRegistration] = {}
+    for owner, dataset in names.items():
+        registration = registry.get("dataset", dataset)
+        assert isinstance(registration, DatasetRegistration)
+        if twin is not None and registration.synth is None:
+            raise DataError(f"{dataset} has no synthetic twin.", "Use the official data, without --synthetic.")
+        registrations[owner] = registration
+    every = list(registrations.values())
+    return {
+        owner: DataSource(Component(r, r.name, _data_settings(r, rest, every)), root, twin)
+        for owner, r in registrations.items()
+    }
+
+
+def _data_settings(own: DatasetRegistration, overrides: Mapping[str, Any], every: list[DatasetRegistration]) -> Any:
+    """The keys of the scope `data` go to the datasets that know them; a key that none knows is an error."""
+    known = {r.name: set(settings_model(r).model_fields) for r in every}
+    theirs = set().union(*known.values()) - known[own.name]
+    return load_settings(own, overrides={k: v for k, v in overrides.items() if k.split(".")[0] not in theirs})
+
+
+def _twin(spec: RunSpec, root: Path, overrides: dict[str, Any]) -> tuple[TwinSpec, Path, dict[str, Any]]:
+    """The twin's spec, its folder, and the settings that are the dataset's own."""
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    from bench3d.data.root import twin_root
+    from bench3d.data.twin import twin_spec
+
+    name = str(overrides.pop("twin", QUICKSTART))
+    base = twin_spec(name)
+    fields = {f.name for f in dataclasses.fields(TwinSpec)}
+    mine = {k: yaml.safe_load(v) if isinstance(v, str) else v for k, v in overrides.items() if k in fields}
+    if isinstance(mine.get("categories"), str):
+        mine["categories"] = tuple(mine["categories"].replace(",", " ").split())
+    elif spec.categories and not set(spec.categories) <= set(base.categories):
+        mine["categories"] = tuple(spec.categories)
+    try:
+        twin = TypeAdapter(TwinSpec).validate_python({**dataclasses.asdict(base), **mine})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"data.{first['loc'][0]} = {first['input']!r}: {first['msg']}.") from error
+    _known_to_the_generator(twin.categories)
+    if twin != base:
+        name = f"{name}-{identity_hash(dataclasses.asdict(twin))[:8]}"
+    return twin, twin_root(root, name), {k: v for k, v in overrides.items() if k not in fields}
+
+
+def _known_to_the_generator(categories: tuple[str, ...]) -> None:
+    from bench3d.synth import CATEGORIES
+
+    unknown = sorted(set(categories) - set(CATEGORIES))
+    if unknown:
+        raise UnknownNameError(
+            f"The synthetic twin has no category {unknown[0]}.", did_you_mean(unknown[0], CATEGORIES)
+        )
+
+
+def find_categories(spec: RunSpec, sources: list[DataSource]) -> tuple[str, ...]:
+    """The categories of the run: those asked for, else those that all its data know; sorted, for the record's order."""
+    if not sources:
+        return tuple(sorted(spec.categories))
+    known = [set(s.twin.categories if s.twin is not None else s.registration.categories) for s in sources]
+    common = sorted(set.intersection(*known))
+    unknown = sorted(set(spec.categories) - set(common))
+    if unknown:
+        raise UnknownNameError(
+            f"There is no category {unknown[0]} in {' and '.join(sorted({s.component.name for s in sources}))}.",
+            did_you_mean(unknown[0], common),
+        )
+    return tuple(sorted(set(spec.categories) or common))
