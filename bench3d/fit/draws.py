@@ -22,7 +22,7 @@ def derived_generator(*parts: int | str) -> torch.Generator:
 def epoch_indices(count: int, iteration: int, batch: int, *parts: int | str) -> tuple[list[int], int]:
     """The `iteration`-th batch of endless shuffled epochs over `count` items, and its epoch.
 
-    What is left over at the end of an epoch is dropped; where there are fewer items than a batch, items repeat within it.
+    What is left over at the end of an epoch is dropped; fewer items than a batch repeat within it.
     """
     per_epoch = max(1, count // batch)
     epoch, position = divmod(iteration, per_epoch)
@@ -33,7 +33,7 @@ def epoch_indices(count: int, iteration: int, batch: int, *parts: int | str) -> 
 
 
 def learning_rate(base: float, schedule: str, iteration: int, total: int) -> float:
-    """`constant`, or `one_cycle`: a tenth of the iterations up to `base` linearly, then a cosine down to a hundredth."""
+    """`constant`, or `one_cycle`: linearly up to `base` in a tenth of the iterations, by a cosine to its hundredth."""
     if schedule == "constant":
         return base
     warm = max(1, total // 10)

@@ -46,7 +46,13 @@ class ArtifactFile(BaseModel):
 
 
 def write_artifact(
-    folder: Path, network: Common3DNetwork, last: dict[str, torch.Tensor], *, category: str, recipe: str, seed: int,
+    folder: Path,
+    network: Common3DNetwork,
+    last: dict[str, torch.Tensor],
+    *,
+    category: str,
+    recipe: str,
+    seed: int,
     facts: dict[str, Any],
 ) -> Artifact:
     """Writes weights first and `artifact.json` last, so that an artifact is whole where that file is.
@@ -61,8 +67,14 @@ def write_artifact(
             save_file(tensors, temporary)
         files[name] = _sha256(folder / name)
     content = ArtifactFile(
-        schema_=SCHEMA, category=category, recipe=recipe, seed=seed, channels=network.channels,
-        settings=network.settings, files=files, facts=facts,
+        schema_=SCHEMA,
+        category=category,
+        recipe=recipe,
+        seed=seed,
+        channels=network.channels,
+        settings=network.settings,
+        files=files,
+        facts=facts,
     )
     write_json(folder / INDEX, _renamed(content.model_dump(mode="json"), "schema_", "schema"))
     return Artifact(folder, recipe, files[WEIGHTS], category, facts)
@@ -108,7 +120,9 @@ def _read_index(folder: Path) -> ArtifactFile:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise WeightsError(f"{folder} holds no {INDEX}: no Common3D artifact.", "Train one with bench3d train.") from None
+        raise WeightsError(
+            f"{folder} holds no {INDEX}: no Common3D artifact.", "Train one with bench3d train."
+        ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is no readable JSON ({error}).", _HINT) from error
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ def bias_free_mlp(inputs: int, width: int, outputs: int, layers: int) -> nn.Sequ
     """`layers` linear layers without biases, ReLU between them, nothing after the last."""
     sizes = [inputs, *[width] * (layers - 1), outputs]
     parts: list[nn.Module] = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in pairwise(sizes):
         parts += [nn.Linear(fan_in, fan_out, bias=False), nn.ReLU()]
     return nn.Sequential(*parts[:-1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +26,7 @@ class Bottleneck(nn.Module):
             nn.Conv2d(inner, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
-        self.shortcut = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-        )
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, inputs, h, w) -> (B, outputs, h/stride, w/stride)."""
@@ -61,9 +60,7 @@ class LatentEncoder(nn.Module):
     def __init__(self, channels: int, width: int, blocks: int, latent: int) -> None:
         super().__init__()
         sizes = [channels, *[width] * blocks]
-        self.blocks = nn.Sequential(
-            *(Bottleneck(a, b, stride=2) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        )
+        self.blocks = nn.Sequential(*(Bottleneck(a, b, stride=2) for a, b in pairwise(sizes)))
         self.out = nn.Linear(width, latent)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:

@@ -59,14 +59,13 @@ def deformation_smoothness(deformed: torch.Tensor, vertices: torch.Tensor, edges
     """Mean over edges (E, 2) of |d_i - d_j| / |v_i - v_j| with d = v' - v (Eq. 7). (B, V, 3), (V, 3) -> scalar."""
     vertices = vertices.detach()
     moved = deformed - vertices
-    first, second = edges[:, 0], edges[:, 1]
-    length = torch.linalg.vector_norm(vertices[first] - vertices[second], dim=-1)
-    return (_length(moved[:, first] - moved[:, second]) / (length + 1e-10)).mean()
+    length = torch.linalg.vector_norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], dim=-1)
+    # An embedding look-up: the gradient of plain indexing is summed in no fixed order on several threads.
+    ends = torch.nn.functional.embedding(edges, moved.transpose(0, 1).flatten(1)).unflatten(2, (-1, 3))
+    return (_length(ends[:, 0] - ends[:, 1]) / (length[:, None] + 1e-10)).mean()
 
 
-def appearance(
-    features: torch.Tensor, target: torch.Tensor, classes: torch.Tensor, temperature: float
-) -> torch.Tensor:
+def appearance(features: torch.Tensor, target: torch.Tensor, classes: torch.Tensor, temperature: float) -> torch.Tensor:
     """Cross-entropy between soft surface labels and image features, mean over all pixels (Eqs. 9 and 10).
 
     Args:

@@ -93,7 +93,7 @@ class ViewPool:
             self.ahead = {(tuple(indices), epoch, with_features): self._submit(indices, epoch, with_features)}
 
     def statistics(self, batches: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Per-channel mean and standard deviation (C,) of the features of the first views, `batches` batches of them."""
+        """Per-channel mean and standard deviation (C,) of the features of `batches` random batches."""
         size = self.settings.batch
         order = torch.randperm(len(self), generator=derived_generator(self.seed, "statistics")).tolist()
         count, total, square = 0, torch.zeros(1), torch.zeros(1)

@@ -64,9 +64,7 @@ class Stage(ABC):
     def step(self, iteration: int) -> Mapping[str, float]:
         """One Adam step over `accumulate` batches; the mean losses, unweighted, and the learning rate."""
         settings = self.settings
-        rate = learning_rate(
-            settings.learning_rate, settings.learning_rate_schedule, iteration, self.iterations
-        )
+        rate = learning_rate(settings.learning_rate, settings.learning_rate_schedule, iteration, self.iterations)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.network.train()
@@ -150,6 +148,7 @@ class TemplateStage(Stage):
         super().__init__(shop, iterations, batch, list(shop.network.signed_distance.parameters()))
 
     def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
+        """Chamfer, mask, mask-distance and Eikonal losses of the jittered template."""
         settings = self.settings
         vertices, faces = self.network.extract(grid_shift(settings, generator, views.mask.device))
         silhouettes = self._silhouettes(vertices[None], faces, views)
@@ -184,6 +183,7 @@ class AppearanceStage(Stage):
         return None if self.validator is None else self.validator.score(self.network)
 
     def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
+        """Appearance loss of all images, geometry losses of the first `geometry_images` of them."""
         settings, network = self.settings, self.network
         assert views.features is not None
         vertices, faces, edges = self._mesh(views, generator)

@@ -93,31 +93,33 @@ def new_network(settings: Common3DSettings, channels: int, seed: int) -> Common3
         return Common3DNetwork(settings, channels)
 
 
-def _run_stages(
-    shop: Workshop, validator: Validator | None, context: FitContext
-) -> tuple[LoopResult, LoopResult]:
+def _run_stages(shop: Workshop, validator: Validator | None, context: FitContext) -> tuple[LoopResult, LoopResult]:
     settings = shop.settings
     first = _iterations(len(shop.pool), settings.template_batch or settings.batch, settings.accumulate)
     second = _iterations(len(shop.pool), settings.batch, settings.accumulate)
     stage: TemplateStage | AppearanceStage
     stage = TemplateStage(shop, settings.template_iterations or settings.template_epochs * first)
     template = train(
-        stage, _plan(stage.name, stage.iterations, None, settings, context), context.out / "stage-template",
-        context.progress, context.resume,
+        stage,
+        _plan(stage.name, stage.iterations, None, settings, context),
+        context.out / "stage-template",
+        context.progress,
+        context.resume,
     )
     shop.network.load_state_dict(template.last)
     stage = AppearanceStage(shop, settings.appearance_iterations or settings.appearance_epochs * second, validator)
     every = None if validator is None else settings.validate_every or second
     appearance = train(
-        stage, _plan(stage.name, stage.iterations, every, settings, context), context.out / "stage-appearance",
-        context.progress, context.resume,
+        stage,
+        _plan(stage.name, stage.iterations, every, settings, context),
+        context.out / "stage-appearance",
+        context.progress,
+        context.resume,
     )
     return template, appearance
 
 
-def _plan(
-    name: str, iterations: int, every: int | None, settings: Common3DSettings, context: FitContext
-) -> LoopPlan:
+def _plan(name: str, iterations: int, every: int | None, settings: Common3DSettings, context: FitContext) -> LoopPlan:
     return LoopPlan(
         name=f"{context.category} {name}",
         iterations=iterations,

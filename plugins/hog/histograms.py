@@ -18,9 +18,9 @@ UNSIGNED = 9
 CHANNELS = SIGNED + UNSIGNED + 4
 LEVELS = 3
 TRUNCATION = np.float32(0.2)
-NOISE = np.float32(4e-4)
+NOISE = np.float32(4e-5)
 """Added to a block's energy, the sum of four cells' squared histograms in units of the mean gradient per pixel: a
-block whose gradients stay under about 0.01 of the range of values is not blown up to full contrast."""
+block whose gradients stay under about 0.005 of the range of values is not blown up to full contrast."""
 
 
 @numba.njit(cache=True, nogil=True)

@@ -49,7 +49,15 @@ def test_no_network_says_what_to_do(cache, monkeypatch):
     with pytest.raises(WeightsError) as caught:
         hub_file(REPO, ("model.safetensors",), "backbone example", size=88_000_000)
     text = str(caught.value)
-    for part in ("backbone example", REPO, "88 MB", "cannot be reached", "HF_HOME", "--weights random", "--weights FILE"):
+    for part in (
+        "backbone example",
+        REPO,
+        "88 MB",
+        "cannot be reached",
+        "HF_HOME",
+        "--weights random",
+        "--weights FILE",
+    ):
         assert part in text
 
 

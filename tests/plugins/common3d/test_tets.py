@@ -94,8 +94,9 @@ def test_gradients_against_finite_differences() -> None:
         vertices, faces = marching(p, d)
         return torch.linalg.det(vertices[faces.long()]).sum() / 6 + vertices.square().mean()
 
-    steps = [torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(3)) for x in
-             (positions, distances)]
+    steps = [
+        torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(3)) for x in (positions, distances)
+    ]
     slopes = torch.autograd.grad(mesh_volume(positions, distances), (positions, distances))
     for which in range(2):
         h = [1e-6 * step if n == which else 0 * step for n, step in enumerate(steps)]

@@ -90,7 +90,9 @@ def test_geometry_losses_on_some_images_train_the_deformation_by_them_alone(
     assert not torch.equal(trained, start)
     assert torch.equal(idle, start)
     moved = {**none, "labels_move_geometry": True}
-    assert not torch.equal(weights(tmp_path / "c", toy_source, tiny.model_copy(update=moved))["deformation.weight"], start)
+    assert not torch.equal(
+        weights(tmp_path / "c", toy_source, tiny.model_copy(update=moved))["deformation.weight"], start
+    )
 
 
 def test_facts_tell_what_happened(tmp_path: Path, toy_source: ToySource, tiny: Common3DSettings) -> None:
@@ -164,8 +166,8 @@ def test_training_improves_held_out_poses(tmp_path: Path) -> None:
         adapter_dilation=(1, 2, 4), adapter_upsample=False, latent_width=16, latent_dim=16, feature_norm="ordinary",
         chamfer_points=300, eikonal_points=300, geometry_images=2, appearance_jitter=False,
         labels_move_geometry=False, views="cached", views_per_frame=1, template_iterations=60,
-        appearance_iterations=80, accumulate=1, batch=8, learning_rate=2e-3, learning_rate_schedule="one_cycle",
-        validate_every=80, solarize_probability=0, grayscale_probability=0, jitter_probability=0,
+        appearance_iterations=150, accumulate=1, batch=8, learning_rate=2e-3, learning_rate_schedule="one_cycle",
+        validate_every=150, solarize_probability=0, grayscale_probability=0, jitter_probability=0,
     )  # fmt: skip
     source = ToySource(tmp_path, count=10, views=8)
     model = ColourModel(16)

@@ -17,7 +17,9 @@ def ramp(direction, size=32):
     return np.repeat(grey[None].astype(np.float32), 3, axis=0)
 
 
-@pytest.mark.parametrize(("direction", "votes"), [(0, {0: 1.0}), (60, {3: 1.0}), (90, {4: 0.5, 5: 0.5}), (350, {17: 0.5, 0: 0.5})])
+@pytest.mark.parametrize(
+    ("direction", "votes"), [(0, {0: 1.0}), (60, {3: 1.0}), (90, {4: 0.5, 5: 0.5}), (350, {17: 0.5, 0: 0.5})]
+)
 def test_a_constant_gradient_votes_for_its_direction(direction, votes):
     histogram = vote(ramp(direction), 8)[1, 1]
     expected = np.zeros(SIGNED)
@@ -51,11 +53,10 @@ def test_half_a_turn_swaps_cells_and_directions():
 
 
 def test_contrast_does_not_matter_and_its_sign_only_to_signed_channels():
-    image = 0.4 + 0.2 * np.random.default_rng(0).random((3, 64, 64), dtype=np.float32)
+    image = np.random.default_rng(0).random((3, 64, 64), dtype=np.float32)
     plain = describe(image, 8, 3)
-    stronger = describe(image * 2, 8, 3)
-    # The noise floor is all that remains.
-    assert np.abs(plain - stronger).max() < 0.02
+    # The noise floor is all that remains of it.
+    np.testing.assert_allclose(describe(image / 2, 8, 3), plain, atol=0.01)
     inverted = describe(1 - image, 8, 3)
     for level in range(3):
         unsigned = slice(level * CHANNELS + SIGNED, level * CHANNELS + SIGNED + UNSIGNED)
