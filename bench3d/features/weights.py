@@ -239,3 +239,13 @@ def weights_file(weights: str) -> Path | None:
     if not path.is_file():
         raise WeightsError(f"There is no weights file {weights}.", "Give pretrained, random or the path of a file.")
     return path
+
+
+def no_weights(weights: str, owner: str) -> None:
+    """For a backbone without weights: a file that a user names would be passed over in silence.
+
+    Raises:
+        WeightsError: `weights` names a file.
+    """
+    if weights not in ("pretrained", "random"):
+        raise WeightsError(f"{owner} has no weights to load from {weights}.", "Leave --weights out.")

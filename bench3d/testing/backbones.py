@@ -141,7 +141,7 @@ def check_ramp(model: Model, geometry: PixelGeometry, tolerance: float = 1e-3) -
     generator = torch.Generator().manual_seed(0)
     cells = torch.rand(1, 200, 2, generator=generator) * torch.tensor([columns - 3.0, rows - 3.0]) + 1.5
     points = features.locate(cells)
-    found = (features.sample(points)[0, :, :2].double() - 0.25) / 0.5 * span
+    found = (features.sample(points)[0, :, :2].cpu().double() - 0.25) / 0.5 * span
     error = float((found - points[0].double()).abs().max())
     _require(
         error <= tolerance * max(width, height),
@@ -205,7 +205,7 @@ def energy_centres(marked: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
     Attention and global gates change every cell a little: the median over the cells is taken off, and what is below a
     tenth of the strongest change.
     """
-    change = (marked - plain).square().sum(dim=1).sqrt().double()
+    change = (marked - plain).cpu().square().sum(dim=1).sqrt().double()
     change = (change - change.flatten(1).median(dim=1).values[:, None, None]).clamp_min(0.0)
     strongest = change.amax(dim=(1, 2), keepdim=True)
     _require(bool((strongest > 0).all()), "A blob in the image does not change the features.")

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from bench3d.features.backbone import DenseBackbone
+from bench3d.features.weights import no_weights
 from bench3d_plugins.hog.histograms import CHANNELS, LEVELS, describe
 from bench3d_plugins.hog.settings import HogSettings
 
@@ -32,7 +33,8 @@ class Hog:
 
 
 def create(weights: str, settings: HogSettings, device: str) -> DenseBackbone:
-    """The backbone; `weights` has no meaning here, there are none."""
+    """The backbone; it has no weights, WeightsError where a file is given."""
+    no_weights(weights, "hog")
     dim = LEVELS * CHANNELS + (3 if settings.colour else 0)
     return DenseBackbone(
         Hog(settings.colour), patch=CELL, settings=settings, device=device, facts={"params": 0, "dim": dim}

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from bench3d.features.backbone import DenseBackbone
 from bench3d.features.settings import InputSettings
+from bench3d.features.weights import no_weights
 
 CELL = 8
 
@@ -17,5 +18,6 @@ def mean_colour(images: torch.Tensor) -> torch.Tensor:
 
 
 def create(weights: str, settings: InputSettings, device: str) -> DenseBackbone:
-    """The backbone; `weights` has no meaning here, there are none."""
+    """The backbone; it has no weights, WeightsError where a file is given."""
+    no_weights(weights, "rgb")
     return DenseBackbone(mean_colour, patch=CELL, settings=settings, device=device, facts={"params": 0, "dim": 3})

@@ -40,7 +40,7 @@ def test_the_cache_is_taken_without_a_request(cache, monkeypatch):
     assert found.path.read_bytes() == b"tensors"
     assert found.facts() == {"source": "hub", "id": REPO, "revision": "a" * 40, "file": "pytorch_model.bin"}
     monkeypatch.setattr(weights, "_hub_answers", lambda: False)
-    with pytest.raises(WeightsError, match="example.tag@other"):
+    with pytest.raises(WeightsError, match="tag@other"):
         hub_file(REPO, ("model.safetensors",), "example", revision="other")
 
 

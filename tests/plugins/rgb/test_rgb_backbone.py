@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from bench3d.contracts import ImageBatch
+from bench3d.errors import WeightsError
 from bench3d.features.settings import InputSettings
 from bench3d.geometry.pixels import PixelGeometry
 from bench3d_plugins.rgb.model import create
@@ -16,3 +18,8 @@ def test_mean_colour_of_each_cell():
     assert torch.allclose(found.values[0, :, 0], expected)
     assert found.geometry[0].grid_size == (2, 1)
     assert found.locate(torch.tensor([[[1.5, 0.5]]])).tolist() == [[[12.0, 4.0]]]
+
+
+def test_a_weights_file_is_not_passed_over():
+    with pytest.raises(WeightsError, match="rgb has no weights to load"):
+        create("mine.pth", InputSettings(), "cpu")
