@@ -47,15 +47,16 @@ class Stage(ABC):
     name: str
     with_features: bool
 
-    def __init__(self, shop: Workshop, iterations: int, batch: int, parameters: Sequence[torch.nn.Parameter]) -> None:
+    def __init__(
+        self, shop: Workshop, iterations: int, batch: int, rate: float, parameters: Sequence[torch.nn.Parameter]
+    ) -> None:
         self.shop = shop
         self.network = shop.network
         self.settings = shop.settings
         self.iterations = iterations
         self.batch = batch
-        self.optimiser = torch.optim.Adam(
-            parameters, lr=shop.settings.learning_rate, weight_decay=shop.settings.weight_decay
-        )
+        self.rate = rate
+        self.optimiser = torch.optim.Adam(parameters, lr=rate, weight_decay=shop.settings.weight_decay)
 
     @abstractmethod
     def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
@@ -64,7 +65,7 @@ class Stage(ABC):
     def step(self, iteration: int) -> Mapping[str, float]:
         """One Adam step over `accumulate` batches; the mean losses, unweighted, and the learning rate."""
         settings = self.settings
-        rate = learning_rate(settings.learning_rate, settings.learning_rate_schedule, iteration, self.iterations)
+        rate = learning_rate(self.rate, settings.learning_rate_schedule, iteration, self.iterations)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.network.train()
@@ -144,8 +145,12 @@ class TemplateStage(Stage):
     with_features = False
 
     def __init__(self, shop: Workshop, iterations: int) -> None:
-        batch = shop.settings.template_batch or shop.settings.batch
-        super().__init__(shop, iterations, batch, list(shop.network.signed_distance.parameters()))
+        settings = shop.settings
+        batch, rate = (
+            settings.template_batch or settings.batch,
+            settings.template_learning_rate or settings.learning_rate,
+        )
+        super().__init__(shop, iterations, batch, rate, list(shop.network.signed_distance.parameters()))
 
     def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
         """Chamfer, mask, mask-distance and Eikonal losses of the jittered template."""
@@ -174,7 +179,7 @@ class AppearanceStage(Stage):
     def __init__(self, shop: Workshop, iterations: int, validator: Validator | None) -> None:
         shop.network.freeze_template()
         parameters = [p for p in shop.network.parameters() if p.requires_grad]
-        super().__init__(shop, iterations, shop.settings.batch, parameters)
+        super().__init__(shop, iterations, shop.settings.batch, shop.settings.learning_rate, parameters)
         self.validator = validator
         self._edges: torch.Tensor | None = None
 

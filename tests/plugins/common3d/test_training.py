@@ -95,6 +95,24 @@ def test_geometry_losses_on_some_images_train_the_deformation_by_them_alone(
     )
 
 
+def test_template_rate_and_precision_act_on_their_own_stage(
+    tmp_path: Path, toy_source: ToySource, tiny: Common3DSettings
+) -> None:
+    base = weights(tmp_path / "a", toy_source, tiny)
+    slow = fit_category(
+        ColourModel(),
+        toy_source,
+        tiny.model_copy(update={"template_learning_rate": 1e-4, "appearance_iterations": 1}),
+        context(tmp_path / "b"),
+    )
+    rates = [entry["lr"] for entry in slow.facts["history"]["template"]]
+    assert rates == pytest.approx([1e-4])
+    half = weights(tmp_path / "c", toy_source, tiny.model_copy(update={"precision": "bfloat16"}))
+    assert torch.equal(base["signed_distance.mlp.0.weight"], half["signed_distance.mlp.0.weight"])
+    assert not torch.equal(base["adapter.out.weight"], half["adapter.out.weight"])
+    assert all(value.dtype == base[name].dtype for name, value in half.items())
+
+
 def test_facts_tell_what_happened(tmp_path: Path, toy_source: ToySource, tiny: Common3DSettings) -> None:
     class Recorder(Progress):
         names: list[str] = []
