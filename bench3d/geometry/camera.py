@@ -28,6 +28,16 @@ def viewpoint_rotation(azimuth: np.ndarray, elevation: np.ndarray, theta: np.nda
     return roll.reshape(*t.shape, 3, 3) @ look
 
 
+def start_rotations() -> np.ndarray:
+    """The 144 rotations that render-and-compare starts from (CVPR'25, section 5), (144, 3, 3).
+
+    12 azimuths (every 30 degrees) x 4 elevations (-30, 0, 30, 60) x 3 in-plane angles (-30, 0, 30). A random one of
+    them is also a chance level of every pose task.
+    """
+    a, e, t = np.meshgrid(np.arange(0.0, 360.0, 30.0), [-30.0, 0.0, 30.0, 60.0], [-30.0, 0.0, 30.0], indexing="ij")
+    return viewpoint_rotation(a.ravel(), e.ravel(), t.ravel())
+
+
 def viewpoint_pose(azimuth: float, elevation: float, theta: float, distance: float) -> np.ndarray:
     """PASCAL3D+ viewpoint to cam_T_obj (4, 4); the object's origin lies at (0, 0, distance)."""
     pose = np.eye(4)

@@ -74,8 +74,6 @@ def write_twins(resolved: Resolved, progress: Progress) -> None:
     for root in dict.fromkeys(s.root for s in sources):
         here = [s for s in sources if s.root == root]
         assert here[0].twin is not None
-        if (root / "twin.json").is_file():
-            continue
         registrations = list({s.component.name: s.registration for s in here}.values())
         ensure_twin(root, here[0].twin, registrations, progress, usable_cores())
 

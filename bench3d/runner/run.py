@@ -13,6 +13,7 @@ from typing import Any
 from bench3d.contracts import Model, Progress, Task
 from bench3d.errors import Bench3DError, OutputError
 from bench3d.files import write_json
+from bench3d.memory import is_out_of_memory
 from bench3d.plugins import load_registry
 from bench3d.records import (
     Attempt,
@@ -25,7 +26,6 @@ from bench3d.records import (
 from bench3d.records import provenance as origin
 from bench3d.runner.evaluate import BatchSize, evaluate_category
 from bench3d.runner.fits import Fitted, fit_and_apply, write_twins
-from bench3d.runner.memory import is_out_of_memory
 from bench3d.runner.models import choose_device, settle_numerics
 from bench3d.runner.plan import RunPlan
 from bench3d.runner.report import RunState, make_record

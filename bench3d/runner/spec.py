@@ -59,7 +59,7 @@ class PredictSpec:
         box: (x0, y0, x1, y1) in pixels of the photo as it is shown, None for the whole photo.
         out: the PNG to write; with `out_json` the numbers as well.
         checkpoint: folder of a fitted artifact, None for the one that `train` or `run` left in `results`.
-        focal: assumed focal length of the crop's camera in units of the crop's side, None for the default.
+        focal: the camera's focal length in pixels of the photo, None for the assumed one of a box crop.
     """
 
     photo: Path

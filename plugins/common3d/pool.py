@@ -12,6 +12,7 @@ import torch
 
 from bench3d.contracts import Model, ObjectSequence, PosedFrame, Progress
 from bench3d.errors import UsageError
+from bench3d.features.extract import extract as features_of
 from bench3d.fit.draws import derived_generator
 from bench3d_plugins.common3d.settings import Common3DSettings
 from bench3d_plugins.common3d.views import View, ViewBatch, collate, image_batch, make_view
@@ -123,8 +124,7 @@ def extract(model: Model, views: Sequence[View], device: str) -> torch.Tensor:
     Raises:
         UsageError: the model blends several maps, so that there is no one input for the heads.
     """
-    with torch.no_grad():
-        maps = model.features(image_batch(views).to(device))
+    maps = features_of(model, image_batch(views).to(device))
     if len(maps) != 1:
         raise UsageError(
             f"Common3D needs a model with one feature map, this one has {len(maps)}.", "Use it on the plain backbone."

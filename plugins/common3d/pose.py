@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from bench3d.contracts import PoseEstimate
+from bench3d.geometry.camera import start_rotations
 from bench3d_plugins.common3d.pose_settings import PoseSettings
-from bench3d_plugins.common3d.starts import box_translations, start_rotations
+from bench3d_plugins.common3d.starts import box_translations
 
 if TYPE_CHECKING:
     from bench3d.contracts import Renderer

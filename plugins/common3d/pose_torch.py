@@ -42,11 +42,9 @@ class TorchScorer(Scorer):
         """See `Scorer.score`."""
         batch, poses = rotations.shape[:2]
         image = torch.arange(batch, device=rotations.device).repeat_interleave(poses)
-        flat = rotations.reshape(-1, 3, 3).float(), translations.reshape(-1, 3).float()
-        parts = [
-            self._evaluate(image[i : i + POSES_PER_PASS], *(p[i : i + POSES_PER_PASS] for p in flat), False)[0]
-            for i in range(0, len(image), POSES_PER_PASS)
-        ]
+        turned, moved = rotations.reshape(-1, 3, 3).float(), translations.reshape(-1, 3).float()
+        passes = [slice(i, i + POSES_PER_PASS) for i in range(0, len(image), POSES_PER_PASS)]
+        parts = [self._evaluate(image[part], turned[part], moved[part], False)[0] for part in passes]
         return torch.cat(parts).reshape(batch, poses)
 
     def refine(

@@ -1,20 +1,8 @@
-"""The initial poses of render-and-compare: 144 rotations, and translations that fit a 2D box."""
+"""Initial translations of render-and-compare where the protocol gives none: those that fit a 2D box."""
 
 from __future__ import annotations
 
 import numpy as np
-
-from bench3d.geometry.camera import viewpoint_rotation
-
-AZIMUTHS = np.arange(0.0, 360.0, 30.0)
-ELEVATIONS = np.array([-30.0, 0.0, 30.0, 60.0])
-THETAS = np.array([-30.0, 0.0, 30.0])
-
-
-def start_rotations() -> np.ndarray:
-    """The 144 initial rotations (144, 3, 3): 12 azimuths x 4 elevations x 3 in-plane angles (CVPR'25, section 5)."""
-    a, e, t = np.meshgrid(AZIMUTHS, ELEVATIONS, THETAS, indexing="ij")
-    return viewpoint_rotation(a.ravel(), e.ravel(), t.ravel())
 
 
 def box_translations(

@@ -8,18 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bench3d.geometry.camera import viewpoint_rotation
+from bench3d.geometry.camera import start_rotations
 from bench3d.metrics import best_constant_rotation, fraction_within_strict, median_error_deg
 
 HELD_OUT = 0.1
 THRESHOLDS = (30.0, 10.0)
 NAMES = ("random_start", "training_pose", "constant_pose")
-
-
-def start_rotations() -> np.ndarray:
-    """The 144 starts of Common3D's inference (144, 3, 3): 12 azimuths x 4 elevations x 3 in-plane angles."""
-    a, e, t = np.meshgrid(np.arange(0.0, 360.0, 30.0), [-30.0, 0.0, 30.0, 60.0], [-30.0, 0.0, 30.0], indexing="ij")
-    return viewpoint_rotation(a.ravel(), e.ravel(), t.ravel())
 
 
 def training_rotations(source: Any, category: str) -> np.ndarray:

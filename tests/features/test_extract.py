@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,9 +5,8 @@ import torch.nn.functional as F
 from bench3d.contracts import ImageBatch, Model
 from bench3d.errors import Bench3DError
 from bench3d.features.backbone import DenseBackbone, full_precision, resize_images
-from bench3d.features.extract import Extractor, crop_image, extract, iter_batches
+from bench3d.features.extract import Extractor, extract
 from bench3d.features.settings import InputSettings
-from bench3d.geometry.crops import box_zoom
 from bench3d.geometry.pixels import PixelGeometry
 
 
@@ -103,34 +101,3 @@ def test_resizing_keeps_the_edges():
     # Cell k of 4 pixels is centred on 4k + 2; the outermost ones feel the border.
     assert torch.allclose(small[0, 0, 0, 1:-1] * 64, torch.arange(1, 15) * 4.0 + 2.0, atol=1e-3)
     assert resize_images(ramp, (64, 64)) is ramp
-
-
-@pytest.mark.parametrize("threads", [0, 2])
-def test_batches_keep_the_order_and_one_size_each(threads):
-    image = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
-    canvases = [16, 16, 16, 8, 8, 16]
-
-    def load(index):
-        geometry = box_zoom((30, 20), np.array([0, 0, 30, 20]), canvases[index])
-        return crop_image(image, geometry, f"s{index}")
-
-    batches = list(iter_batches(range(6), load, size=2, threads=threads))
-    assert [b.ids for b in batches] == [("s0", "s1"), ("s2",), ("s3", "s4"), ("s5",)]
-    first = batches[0]
-    assert first.images.shape == (2, 3, 16, 16)
-    assert first.images.dtype == torch.float32
-    assert 0.0 <= float(first.images.min()) <= float(first.images.max()) <= 1.0
-    # 30x20 on a 16x16 canvas: 10.67 rows of image in the middle, the rest is padding.
-    assert first.valid[0, 0].sum(dim=0).unique().tolist() == [10.0]
-    assert first.geometry[0].input_size == (16, 16)
-
-
-def test_a_broken_image_in_a_thread_is_raised_in_order():
-    def load(index):
-        if index == 1:
-            raise Bench3DError("broken")
-        return crop_image(np.zeros((8, 8, 3), np.uint8), PixelGeometry.identity((8, 8)), str(index))
-
-    stream = iter_batches(range(3), load, size=1, threads=2)
-    with pytest.raises(Bench3DError, match="broken"):
-        list(stream)

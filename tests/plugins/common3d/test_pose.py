@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench3d.geometry.camera import viewpoint_rotation
+from bench3d.geometry.camera import start_rotations, viewpoint_rotation
 from bench3d.geometry.rotations import geodesic_angle, so3_exp
 from bench3d_plugins.common3d import scorer as kernels
 from bench3d_plugins.common3d.pose import estimate_pose, pose_problem
 from bench3d_plugins.common3d.pose_cpu import CpuScorer
 from bench3d_plugins.common3d.pose_settings import PoseSettings
-from bench3d_plugins.common3d.starts import box_translations, start_rotations
+from bench3d_plugins.common3d.starts import box_translations
 
 CANVAS, GRID = 128, 32
 

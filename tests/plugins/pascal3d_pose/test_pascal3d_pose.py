@@ -12,10 +12,10 @@ from PIL import Image
 from bench3d.contracts import Model, PoseEstimate, PoseSample
 from bench3d.data.batches import ASSUMED_FOCAL, BOX_MARGIN
 from bench3d.errors import UsageError
-from bench3d.geometry.camera import project, viewpoint_pose, viewpoint_rotation
+from bench3d.geometry.camera import project, start_rotations, viewpoint_pose, viewpoint_rotation
 from bench3d.plugins import load_registry
 from bench3d.runner import aggregate
-from bench3d_plugins.pascal3d_pose.chance import Chance, start_rotations, training_rotations
+from bench3d_plugins.pascal3d_pose.chance import Chance, training_rotations
 from bench3d_plugins.pascal3d_pose.pictures import chosen
 from bench3d_plugins.pascal3d_pose.protocol import cad_mask, mask_crop
 from bench3d_plugins.pascal3d_pose.settings import Pascal3DPoseSettings
