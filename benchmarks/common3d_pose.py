@@ -26,7 +26,7 @@ from bench3d.contracts import ImageBatch, NullProgress
 from bench3d.metrics import rotation_error_deg
 from bench3d.plugins import parse_set, renderer_for
 from bench3d.runner import RunSpec, plan_run
-from bench3d.runner.fits import fit_and_apply, write_twins
+from bench3d.runner.fits import fit_and_apply
 from bench3d.runner.models import settle_numerics
 from bench3d.runner.run import make_task
 from bench3d_plugins.common3d.model import Common3DModel, Instance
@@ -190,7 +190,6 @@ def main() -> None:
         )
     )  # fmt: skip
     settle_numerics(offline=True)
-    write_twins(plan.resolved, NullProgress())
     model = fit_and_apply(plan, "cpu", NullProgress()).model
     assert isinstance(model, Common3DModel) and plan.resolved.test is not None
     task, dataset = make_task(plan), plan.resolved.test.open()

@@ -37,7 +37,10 @@ class Renderer(ABC):
     def antialias(
         self, colour: torch.Tensor, raster: torch.Tensor, clip: torch.Tensor, faces: torch.Tensor
     ) -> torch.Tensor:
-        """Blends pixels across silhouette edges by nvdiffrast's algorithm. colour (B, H, W, C) -> same shape.
+        """Blends pixels across silhouette edges (Laine et al. 2020, section 3.5). colour (B, H, W, C) -> same shape.
+
+        A backend may look for the silhouette edge beyond the pixel's own triangle, as the CPU one does: on meshes of
+        triangles smaller than a pixel the published search misses most of them, and with them the gradient.
 
         Differentiable with respect to `colour` and, at silhouettes, to `clip`.
         """

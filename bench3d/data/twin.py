@@ -26,7 +26,7 @@ PARTIAL = "twin.partial.json"
 
 SPECS = {
     "quickstart": TwinSpec(
-        categories=("car", "chair", "bus"), train_instances=30, views=10, test_images=100, hard_images=60
+        categories=("car", "chair", "bus"), train_instances=60, views=5, test_images=100, hard_images=60
     ),
     "full": TwinSpec(
         categories=("bicycle", "bus", "car", "chair", "couch", "motorcycle", "tv"),

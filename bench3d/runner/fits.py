@@ -55,7 +55,6 @@ def fit_all(plan: FitPlan | RunSpec, progress: Progress) -> list[Artifact]:
         raise plan.problem
     device = choose_device(plan.spec.device)
     settle_numerics(plan.spec.offline)
-    write_twins(plan.resolved, progress)
     fitted = fit_and_apply(plan, device, progress, again=plan.spec.force)
     return [artifact for _, artifact in fitted.artifacts]
 
@@ -79,9 +78,13 @@ def write_twins(resolved: Resolved, progress: Progress) -> None:
 
 
 def fit_and_apply(plan: FitPlan, device: str, progress: Progress, again: bool = False) -> Fitted:
-    """The backbone with adapter and shape model on top; fits what is missing on the way."""
+    """The backbone with adapter and shape model on top; twins are written and missing fits made on the way.
+
+    The backbone comes first: weights that cannot be had are said before minutes go into data.
+    """
     resolved = plan.resolved
     model = build_backbone(resolved, plan.spec.weights, device)
+    write_twins(resolved, progress)
     made: list[tuple[FitJob, Artifact]] = []
     for kind, component in (("adapter", resolved.adapter), ("shape-model", resolved.shape)):
         if component is None:

@@ -25,7 +25,7 @@ from bench3d.records import (
 )
 from bench3d.records import provenance as origin
 from bench3d.runner.evaluate import BatchSize, evaluate_category
-from bench3d.runner.fits import Fitted, fit_and_apply, write_twins
+from bench3d.runner.fits import Fitted, fit_and_apply
 from bench3d.runner.models import choose_device, settle_numerics
 from bench3d.runner.plan import RunPlan
 from bench3d.runner.report import RunState, make_record
@@ -57,7 +57,6 @@ def execute(plan: RunPlan, progress: Progress) -> Record:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     state = RunState(plan, device, now)
     with _failures_leave_a_record(state):
-        write_twins(plan.resolved, progress)
         state.fitted = fit_and_apply(plan, device, progress)
     attempt = _begin(plan, state.fitted)
     with _failures_leave_a_record(state, attempt):
@@ -200,7 +199,6 @@ def _with_pictures(plan: RunPlan, record: Record, progress: Progress) -> Record:
         return record
     device = choose_device(plan.spec.device)
     settle_numerics(plan.spec.offline)
-    write_twins(plan.resolved, progress)
     fitted = fit_and_apply(plan, device, progress)
     assert plan.resolved.test is not None
     dataset, task, folder = plan.resolved.test.open(), make_task(plan), plan.record_path.parent

@@ -85,10 +85,10 @@ class Common3DSettings(PoseSettings):
     validate_every: Positive | None = None  # iterations of stage 2; None: once an epoch
     validation_frames: Positive | None = None  # None: every held-out frame
     validation_translation: Literal["given", "estimated"] = "given"
-    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+    checkpoint_seconds: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})] = 60.0
 
     # Inference; what decides a pose is inherited, `temperature` is that of the training logits too.
-    blend: Probability = 0.2  # weight of the adapter's map beside the backbone's in correspondence
+    blend: Annotated[float, Field(ge=0, le=1, json_schema_extra={"fit": False})] = 0.2  # weight of the adapter's map beside the backbone's in correspondence
 
     @model_validator(mode="after")
     def _ordered(self) -> Common3DSettings:
