@@ -33,13 +33,13 @@ class CpuScorer(Scorer):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """See `Scorer.refine`."""
         result = kernels.refine_poses(
-            *self._arrays,
+            self._arrays,
             *_poses(rotations, translations),
-            *self._camera,
+            self._camera[0],
+            self.problem.grid,
             settings.refine_steps,
             settings.refine_rate,
-            settings.refine_beta1,
-            settings.refine_beta2,
+            (settings.refine_beta1, settings.refine_beta2),
             settings.refine_clip,
             1.0 / settings.temperature,
             free,

@@ -220,25 +220,34 @@ def score_gradient(  # type: ignore[no-untyped-def]
     return total / cells, gradient
 
 
+@njit(cache=True, fastmath=False)
+def _ascend(  # type: ignore[no-untyped-def]
+    rotation, translation, gradient, first, second, step, rate, beta1, beta2, clip, scale, free_translation
+):
+    """One Adam step up the gradient: returns the turned rotation, moves `translation` and both moments in place."""
+    if free_translation:
+        along = gradient[3] * translation[0] + gradient[4] * translation[1] + gradient[5] * translation[2]
+        gradient[5] = along
+    move = np.zeros(6)
+    for k in range(6 if free_translation else 3):
+        g = gradient[k] * scale
+        if not np.isfinite(g):
+            g = 0.0
+        first[k] = beta1 * first[k] + (1 - beta1) * g
+        second[k] = beta2 * second[k] + (1 - beta2) * g * g
+        m = first[k] / (1 - beta1 ** (step + 1))
+        v = second[k] / (1 - beta2 ** (step + 1))
+        move[k] = min(max(rate * m / (np.sqrt(v) + 1e-8), -clip), clip)
+    if free_translation:
+        translation[0] += move[3]
+        translation[1] += move[4]
+        translation *= np.exp(move[5])
+    return _turn(rotation, move[0], move[1], move[2])
+
+
 @njit(cache=True, parallel=True, fastmath=False)
 def refine_poses(  # type: ignore[no-untyped-def]
-    similarity,
-    background,
-    valid,
-    vertices,
-    faces,
-    rotations,
-    translations,
-    intrinsics,
-    height,
-    width,
-    steps,
-    rate,
-    beta1,
-    beta2,
-    clip,
-    scale,
-    free_translation,
+    images, rotations, translations, intrinsics, grid, steps, rate, betas, clip, scale, free_translation
 ):
     """Adam ascent from S poses of each of B images; rotation only unless `free_translation`.
 
@@ -246,51 +255,32 @@ def refine_poses(  # type: ignore[no-untyped-def]
     (x / z, y / z, log z) times z, so that a step means the same at every distance. `scale` multiplies the score
     (1 / temperature): Adam's epsilon of 1e-8 is the only thing it changes. A step that is not finite counts as 0.
 
+    Args:
+        images: (similarity, background, valid, vertices, faces) as in `score_poses`.
+        grid: (height, width); betas: Adam's two decays.
+
     Returns:
         rotations (B, S, 3, 3), translations (B, S, 3), scores (B, S) of the best pose met on the way, start included.
     """
-    images, poses = rotations.shape[0], rotations.shape[1]
+    similarity, background, valid, vertices, faces = images
+    height, width = grid
+    count, poses = rotations.shape[0], rotations.shape[1]
     best_rotation, best_translation = rotations.copy(), translations.copy()
-    best_score = np.full((images, poses), -np.inf)
-    for job in prange(images * poses):
+    best_score = np.full((count, poses), -np.inf)
+    for job in prange(count * poses):
         n, s = job // poses, job % poses
         rotation, translation = rotations[n, s].copy(), translations[n, s].copy()
         first, second = np.zeros(6), np.zeros(6)
+        cells = similarity[n], background[n], valid[n], vertices[n], faces
         for step in range(steps + 1):
-            score, gradient = score_gradient(
-                similarity[n],
-                background[n],
-                valid[n],
-                vertices[n],
-                faces,
-                rotation,
-                translation,
-                intrinsics[n],
-                height,
-                width,
-            )
+            score, gradient = score_gradient(*cells, rotation, translation, intrinsics[n], height, width)
             if score > best_score[n, s]:
                 best_score[n, s] = score
                 best_rotation[n, s] = rotation
                 best_translation[n, s] = translation
-            if step == steps:
-                break
-            if free_translation:
-                gz = gradient[3] * translation[0] + gradient[4] * translation[1] + gradient[5] * translation[2]
-                gradient[5] = gz
-            move = np.zeros(6)
-            for k in range(6 if free_translation else 3):
-                g = gradient[k] * scale
-                if not np.isfinite(g):
-                    g = 0.0
-                first[k] = beta1 * first[k] + (1 - beta1) * g
-                second[k] = beta2 * second[k] + (1 - beta2) * g * g
-                m = first[k] / (1 - beta1 ** (step + 1))
-                v = second[k] / (1 - beta2 ** (step + 1))
-                move[k] = min(max(rate * m / (np.sqrt(v) + 1e-8), -clip), clip)
-            rotation = _turn(rotation, move[0], move[1], move[2])
-            if free_translation:
-                translation[0] += move[3]
-                translation[1] += move[4]
-                translation *= np.exp(move[5])
+            if step < steps:
+                rotation = _ascend(
+                    rotation, translation, gradient, first, second, step, rate, betas[0], betas[1], clip, scale,
+                    free_translation,
+                )  # fmt: skip
     return best_rotation, best_translation, best_score

@@ -88,7 +88,10 @@ class Common3DSettings(PoseSettings):
     checkpoint_seconds: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})] = 60.0
 
     # Inference; what decides a pose is inherited, `temperature` is that of the training logits too.
-    blend: Annotated[float, Field(ge=0, le=1, json_schema_extra={"fit": False})] = 0.2  # weight of the adapter's map beside the backbone's in correspondence
+    # Weight of the adapter's map beside the backbone's in correspondence.
+    blend: Annotated[float, Field(ge=0, le=1, json_schema_extra={"fit": False})] = 0.2
+        0.2  # weight of the adapter's map beside the backbone's in correspondence
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Common3DSettings:

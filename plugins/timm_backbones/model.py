@@ -87,20 +87,9 @@ def create(
         WeightsError: the weights cannot be had or do not fit.
     """
     owner = owner or f"timm:{variant}"
-    path = weights_file(weights)
     _check_name(variant)
     # Before the network is built: where there are no weights, a giant model's user should not wait to hear so.
-    if weights == "pretrained":
-        found = _pretrained(variant, settings.revision, owner, params)
-        path, facts = (
-            found.path,
-            {"weights": found.facts(), "weights_digest": f"{found.repo}@{found.revision or 'main'}"},
-        )
-    elif path is not None:
-        about = file_facts(path)
-        facts = {"weights": about, "weights_sha256": about["sha256"]}
-    else:
-        facts = {"weights": {"source": "random", "seed": settings.seed}}
+    path, facts = _weights(weights, variant, settings, owner, params)
     model, layer = build(variant, settings, owner)
     layers = _reductions(model)
     net = LayerFeatures(model, layer, norm=settings.tokens == "normed").eval()
@@ -129,6 +118,21 @@ def create(
             **facts,
         },
     )
+
+
+def _weights(
+    weights: str, variant: str, settings: BackboneSettings, owner: str, params: int | None
+) -> tuple[Path | None, dict[str, Any]]:
+    """The file to load, None for random weights, and its facts for the record."""
+    if weights == "pretrained":
+        found = _pretrained(variant, settings.revision, owner, params)
+        digest = f"{found.repo}@{found.revision or 'main'}"
+        return found.path, {"weights": found.facts(), "weights_digest": digest}
+    path = weights_file(weights)
+    if path is None:
+        return None, {"weights": {"source": "random", "seed": settings.seed}}
+    about = file_facts(path)
+    return path, {"weights": about, "weights_sha256": about["sha256"]}
 
 
 def build(variant: str, settings: BackboneSettings, owner: str) -> tuple[torch.nn.Module, int]:
