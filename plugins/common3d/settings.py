@@ -90,8 +90,6 @@ class Common3DSettings(PoseSettings):
     # Inference; what decides a pose is inherited, `temperature` is that of the training logits too.
     # Weight of the adapter's map beside the backbone's in correspondence.
     blend: Annotated[float, Field(ge=0, le=1, json_schema_extra={"fit": False})] = 0.2
-        0.2  # weight of the adapter's map beside the backbone's in correspondence
-    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Common3DSettings:
