@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Loss = tuple[float, torch.Tensor]
 
+LEAST_INSIDE = 8  # grid vertices that must stay inside the surface
+
 
 @dataclass
 class Workshop:
@@ -139,7 +141,11 @@ class Stage(ABC):
 
 
 class TemplateStage(Stage):
-    """Stage 1: the signed distances alone, from chamfer, mask, mask-distance and Eikonal losses."""
+    """Stage 1: the signed distances alone, from chamfer, mask, mask-distance and Eikonal losses.
+
+    A large step can leave no point inside the surface, and no mesh means no gradient that would bring it back. Such a
+    step is taken back, Adam starts afresh at half the rate, and `rescued` counts it.
+    """
 
     name = "template"
     with_features = False
@@ -151,6 +157,30 @@ class TemplateStage(Stage):
             settings.template_learning_rate or settings.learning_rate,
         )
         super().__init__(shop, iterations, batch, rate, list(shop.network.signed_distance.parameters()))
+        self.rescued = 0
+
+    def step(self, iteration: int) -> Mapping[str, float]:
+        """See `Stage.step`; `rescued` stands among the values once it has happened."""
+        field = self.network.signed_distance
+        before = {name: value.clone() for name, value in field.state_dict().items()}
+        values = super().step(iteration)
+        with torch.no_grad():
+            inside = int((field(self.network.marching.vertices) < 0).sum())
+        if inside < LEAST_INSIDE:
+            field.load_state_dict(before)
+            self.optimiser.state.clear()
+            self.rate /= 2
+            self.rescued += 1
+        return {**values, "rescued": self.rescued} if self.rescued else values
+
+    def state(self) -> Any:
+        """Also the rate, which a rescue halves."""
+        return {**super().state(), "rate": self.rate, "rescued": self.rescued}
+
+    def load_state(self, state: Any) -> None:
+        """Continues from `state`."""
+        super().load_state(state)
+        self.rate, self.rescued = float(state["rate"]), int(state["rescued"])
 
     def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
         """Chamfer, mask, mask-distance and Eikonal losses of the jittered template."""

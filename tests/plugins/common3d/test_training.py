@@ -113,6 +113,30 @@ def test_template_rate_and_precision_act_on_their_own_stage(
     assert all(value.dtype == base[name].dtype for name, value in half.items())
 
 
+def test_a_step_that_loses_the_surface_is_taken_back(
+    tmp_path: Path, toy_source: ToySource, tiny: Common3DSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push that puts every point outside, once: the fit goes on at half the rate and ends with a mesh."""
+    settings = tiny.model_copy(update={"template_iterations": 4})
+    plain = stages.Stage.step
+    rates: list[float] = []
+
+    def step(self: stages.Stage, iteration: int):
+        values = plain(self, iteration)
+        if isinstance(self, stages.TemplateStage):
+            rates.append(self.rate)
+            if iteration == 1:
+                with torch.no_grad():
+                    for weight in self.network.signed_distance.parameters():
+                        weight.copy_(weight.abs() * 3)
+        return values
+
+    monkeypatch.setattr(stages.Stage, "step", step)
+    fitted = fit_category(ColourModel(), toy_source, settings, context(tmp_path / "fit"))
+    assert rates[2] == rates[1] / 2
+    assert len(fitted.network.template()[1]) > 100
+
+
 def test_facts_tell_what_happened(tmp_path: Path, toy_source: ToySource, tiny: Common3DSettings) -> None:
     class Recorder(Progress):
         names: list[str] = []
