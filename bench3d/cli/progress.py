@@ -78,7 +78,8 @@ class PlainProgress(Progress):
             self._open = False
             took = duration(time.monotonic() - self._began)
             word = "stopped after" if _early(self._done, self._total) else "in"
-            self._print(f"{self._name}: {self._count()} {word} {took}{self._shown_values()}")
+            counted = f"{self._count()} {word} " if self._done else "" if word == "in" else f"{word} "
+            self._print(f"{self._name}: {counted}{took}{self._shown_values()}")
 
     def say(self, message: str) -> None:
         """Prints a line."""
@@ -144,9 +145,10 @@ class LiveProgress(Progress):
         if self._stop():
             early = _early(self._done, self._total)
             line = Text("stopped " if early else "done ", style="yellow" if early else "green")
-            line.append(f"{self._name}: {self._done}", style="default")
+            line.append(f"{self._name}: ", style="default")
+            line.append(f"{self._done}" if self._done else "")
             line.append(f"/{self._total}" if early else "")
-            line.append(f" in {duration(time.monotonic() - self._began)}")
+            line.append(f"{' in ' if self._done or early else ''}{duration(time.monotonic() - self._began)}")
             if self._values:
                 line.append(f"  {values_text(self._values)}", style="dim")
             self._console.print(line, overflow="ellipsis", no_wrap=True)

@@ -78,6 +78,8 @@ class Common3DSettings(PoseSettings):
     accumulate: Positive = 2
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     template_learning_rate: Annotated[float, Field(gt=0)] | None = None  # None: as `learning_rate`
+    # Of deformation and latent encoder; None: as `learning_rate`.
+    deformation_learning_rate: Annotated[float, Field(gt=0)] | None = None
     learning_rate_schedule: Literal["constant", "one_cycle"] = "constant"
     weight_decay: Weight = 1e-4
     precision: Literal["float32", "bfloat16"] = "float32"  # of the heads in training; inference is float32

@@ -44,13 +44,16 @@ class Workshop:
 
 
 class Stage(ABC):
-    """One Adam over the parameters of a stage; `losses` names what it minimises."""
+    """One Adam over the parameter groups of a stage; `losses` names what it minimises.
+
+    A group's "share" is its learning rate in units of the stage's.
+    """
 
     name: str
     with_features: bool
 
     def __init__(
-        self, shop: Workshop, iterations: int, batch: int, rate: float, parameters: Sequence[torch.nn.Parameter]
+        self, shop: Workshop, iterations: int, batch: int, rate: float, parameters: Sequence[dict[str, Any]]
     ) -> None:
         self.shop = shop
         self.network = shop.network
@@ -69,7 +72,7 @@ class Stage(ABC):
         settings = self.settings
         rate = learning_rate(self.rate, settings.learning_rate_schedule, iteration, self.iterations)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         sums: dict[str, torch.Tensor] = {}
@@ -156,7 +159,8 @@ class TemplateStage(Stage):
             settings.template_batch or settings.batch,
             settings.template_learning_rate or settings.learning_rate,
         )
-        super().__init__(shop, iterations, batch, rate, list(shop.network.signed_distance.parameters()))
+        groups = [{"params": list(shop.network.signed_distance.parameters()), "share": 1.0}]
+        super().__init__(shop, iterations, batch, rate, groups)
         self.rescued = 0
 
     def step(self, iteration: int) -> Mapping[str, float]:
@@ -208,8 +212,13 @@ class AppearanceStage(Stage):
 
     def __init__(self, shop: Workshop, iterations: int, validator: Validator | None) -> None:
         shop.network.freeze_template()
-        parameters = [p for p in shop.network.parameters() if p.requires_grad]
-        super().__init__(shop, iterations, shop.settings.batch, shop.settings.learning_rate, parameters)
+        network, settings = shop.network, shop.settings
+        shape = [*network.deformation.parameters(), *network.latent_encoder.parameters()]
+        mine = {id(p) for p in shape}
+        rest = [p for p in network.parameters() if p.requires_grad and id(p) not in mine]
+        share = (settings.deformation_learning_rate or settings.learning_rate) / settings.learning_rate
+        groups = [{"params": rest, "share": 1.0}, {"params": shape, "share": share}]
+        super().__init__(shop, iterations, settings.batch, settings.learning_rate, groups)
         self.validator = validator
         self._edges: torch.Tensor | None = None
 

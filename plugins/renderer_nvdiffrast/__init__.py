@@ -20,6 +20,6 @@ def bench3d_register() -> list[RendererRegistration]:
             citation="Laine et al. 2020, Modular Primitives for High-Performance Differentiable Rendering",
             url="https://github.com/NVlabs/nvdiffrast",
             extras=("nvdiffrast",),
-            install="pip install --no-build-isolation git+https://github.com/NVlabs/nvdiffrast",
+            install="pip install --no-build-isolation git+https://github.com/NVlabs/nvdiffrast@v0.4.0",
         )
     ]
