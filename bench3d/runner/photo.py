@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench3d.contracts import Artifact, Given, ImageBatch, Model, Progress
+from bench3d.contracts import Artifact, Given, ImageBatch, Model, PoseEstimate, Progress
 from bench3d.data.batches import ASSUMED_FOCAL, BOX_MARGIN, assumed_intrinsics, crop_batch
 from bench3d.errors import CapabilityError, DataError, UsageError, WeightsError
 from bench3d.files import atomic_path, write_json
@@ -170,10 +170,10 @@ def _estimate(spec: PredictSpec, model: Model, photo: np.ndarray, box: np.ndarra
         intrinsics=torch.from_numpy(intrinsics)[None].float(),
         box=torch.from_numpy(geometry.original_to_input(box.reshape(2, 2)).reshape(1, 4)).float(),
     )
-    estimate = model.pose(batch.to(device), given)
-    rotation = estimate.rotation[0].detach().double().cpu().numpy()
-    if not np.isfinite(rotation).all():
+    found = _candidates(model, batch.to(device), given)
+    if not found:
         raise DataError(f"The model found no pose in {spec.photo.name}.", "Try a tighter box.")
+    estimate, rotation = found[0], _rotation(found[0])
     mesh = None
     if "shape" in model.capabilities:
         vertices, faces = model.shape(batch.to(device), given)
@@ -185,7 +185,7 @@ def _estimate(spec: PredictSpec, model: Model, photo: np.ndarray, box: np.ndarra
         **_angles(rotation),
         "translation": [float(v) for v in estimate.translation[0]],
         "score": float(estimate.score[0]),
-        "alternatives": _alternatives(model, batch, given, rotation, device),
+        "alternatives": [{**_angles(_rotation(e)), "score": float(e.score[0])} for e in found[1:]],
         "box": box.tolist(),
         "focal_pixels": float(focal * canvas / geometry.scale[0]),
         "focal_assumed": spec.focal is None,
@@ -197,23 +197,23 @@ def _estimate(spec: PredictSpec, model: Model, photo: np.ndarray, box: np.ndarra
     }
 
 
-def _alternatives(
-    model: Model, batch: ImageBatch, given: Given, rotation: np.ndarray, device: str
-) -> list[dict[str, float]]:
-    """The poses that refinement reaches from the estimate turned by quarter turns about the object's up axis.
+def _candidates(model: Model, batch: ImageBatch, given: Given) -> list[PoseEstimate]:
+    """The model's estimate and where refinement leads from it turned by quarter turns about the object's up axis.
 
-    Front and back are what such models confuse most; the scores say how sure the choice was. Best first, without those
-    that end within 15 degrees of the estimate.
+    Front and back are what such models confuse most; the scores say how sure the choice is. Best first, without those
+    that are not finite or end within 15 degrees of the best.
     """
+    first = model.pose(batch, given)
     turns = [so3_exp(np.array([0.0, 0.0, np.deg2rad(angle)])) for angle in (90, 180, 270)]
-    found = []
-    for turn in turns:
-        start = torch.from_numpy(rotation @ turn)[None].float()
-        estimate = model.pose(batch.to(device), replace(given, rotation=start))
-        reached = estimate.rotation[0].detach().double().cpu().numpy()
-        if np.isfinite(reached).all() and float(rotation_error_deg(reached, rotation)) > 15:
-            found.append({**_angles(reached), "score": float(estimate.score[0])})
-    return sorted(found, key=lambda pose: -pose["score"])
+    starts = [torch.from_numpy(_rotation(first) @ turn)[None].float() for turn in turns]
+    every = [first, *(model.pose(batch, replace(given, rotation=start)) for start in starts)]
+    finite = sorted((e for e in every if np.isfinite(_rotation(e)).all()), key=lambda e: -float(e.score[0]))
+    return finite[:1] + [e for e in finite[1:] if float(rotation_error_deg(_rotation(e), _rotation(finite[0]))) > 15]
+
+
+def _rotation(estimate: PoseEstimate) -> np.ndarray:
+    rotation: np.ndarray = estimate.rotation[0].detach().double().cpu().numpy()
+    return rotation
 
 
 def _angles(rotation: np.ndarray) -> dict[str, float]:
