@@ -11,6 +11,12 @@ from textwrap import dedent
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs in an empty folder: nothing it starts finds the source tree instead of what is installed."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
 @dataclass
 class Answer:
     """What a command line left: exit code, standard output, standard error."""
