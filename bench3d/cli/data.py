@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from bench3d.cli.output import DebugOption, JsonOption, console, gigabytes, print_json
 from bench3d.contracts import DatasetRegistration, Problem
 from bench3d.errors import DataError, UsageError
+from bench3d.machine import usable_cores
 from bench3d.plugins import load_registry, load_settings
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ def synth(
     """Write a synthetic twin: generated data in the official layouts. What is there and whole is left alone."""
     from bench3d.cli.progress import progress_for
     from bench3d.data.root import data_root, twin_root
-    from bench3d.data.twin import ensure_twin, twin_spec
-    from bench3d.records import identity_hash
+    from bench3d.data.twin import ensure_twin, twin_name, twin_spec
 
     changes: dict[str, Any] = {
         "categories": split_categories(category) or None,
@@ -233,13 +232,12 @@ def synth(
     }
     base = twin_spec(preset)
     spec = dataclasses.replace(base, **{k: v for k, v in changes.items() if v is not None})
-    changed = f"{preset}-{identity_hash(dataclasses.asdict(spec))[:8]}"  # where `run --synthetic --set data...` looks
-    root = twin_root(data_root(data), name or (preset if spec == base else changed))
+    root = twin_root(data_root(data), name or twin_name(preset, spec))
     owners = [r for r in datasets() if r.synth]
     if not owners:
         raise UsageError("No registered data set can write a twin.", "See `bench3d doctor`.")
     with progress_for() as progress:
-        ensure_twin(root, spec, owners, progress, workers or _cores())
+        ensure_twin(root, spec, owners, progress, workers or usable_cores())
     out = console()
     out.print(f"The twin is in {root}: {_summary(spec)}.", soft_wrap=True)
     if name is None and (spec.categories == base.categories or not set(spec.categories) <= set(base.categories)):
@@ -261,11 +259,6 @@ def _run_options(preset: str, base: TwinSpec, spec: TwinSpec, data: Path | None)
         if field.name != "categories" and value != getattr(base, field.name):
             words.append(f"--set data.{field.name}={value}")
     return " ".join(w for w in words if w)
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _summary(spec: TwinSpec) -> str:

@@ -18,6 +18,7 @@ from bench3d import __version__
 from bench3d.cli.data import DataDirOption, datasets, presence
 from bench3d.cli.output import DebugOption, JsonOption, console, gigabytes, print_json
 from bench3d.errors import PluginError
+from bench3d.machine import usable_cores
 from bench3d.plugins import load_registry
 from bench3d.plugins.registry import install_line
 
@@ -73,8 +74,7 @@ def machine() -> list[Finding]:
             if name not in {f.what for f in found}:
                 hint = f"optional, for the {registration.kind} {registration.name}. {install_line(registration)}"
                 found.append(_module(name, hint))
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = usable_cores()
     threads = {n: os.environ.get(n, "unset") for n in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
     too_many = [n for n, v in threads.items() if v.isdigit() and int(v) > cores]
     detail = f"{cores} cores; " + ", ".join(f"{n} {v}" for n, v in threads.items())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench3d.errors import Bench3DError
+from bench3d.machine import usable_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,8 +70,7 @@ def set_thread_counts() -> None:
     Must come before torch or numba are imported. Cores are those of the CPU affinity: in a container or a job they
     are fewer than the machine has, and more threads than cores make everything 5 to 10 times slower.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = str(len(affinity(0)) if affinity else os.cpu_count() or 1)
+    cores = str(usable_cores())
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, cores)
 

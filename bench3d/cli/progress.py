@@ -77,9 +77,12 @@ class PlainProgress(Progress):
         if self._open:
             self._open = False
             took = duration(time.monotonic() - self._began)
-            word = "stopped after" if _early(self._done, self._total) else "in"
-            counted = f"{self._count()} {word} " if self._done else "" if word == "in" else f"{word} "
-            self._print(f"{self._name}: {counted}{took}{self._shown_values()}")
+            words = [self._count()] if self._done else []
+            if _early(self._done, self._total):
+                words.append("stopped after")
+            elif words:
+                words.append("in")
+            self._print(f"{self._name}: {' '.join([*words, took])}{self._shown_values()}")
 
     def say(self, message: str) -> None:
         """Prints a line."""

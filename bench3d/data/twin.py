@@ -19,6 +19,7 @@ from bench3d.contracts.progress import Progress
 from bench3d.contracts.registration import DatasetRegistration
 from bench3d.errors import DataError, UsageError
 from bench3d.files import make_folder, output_errors, write_json
+from bench3d.records import identity_hash
 
 SCHEMA = "bench3d.twin/1"
 DONE = "twin.json"
@@ -42,6 +43,13 @@ def twin_spec(name: str) -> TwinSpec:
     if name not in SPECS:
         raise UsageError(f"There is no twin named {name!r}.", f"There are {', '.join(sorted(SPECS))}.")
     return SPECS[name]
+
+
+def twin_name(preset: str, spec: TwinSpec) -> str:
+    """A twin's folder under the data root's `synthetic`: the preset's name, and a hash where `spec` departs from it."""
+    if spec == twin_spec(preset):
+        return preset
+    return f"{preset}-{identity_hash(dataclasses.asdict(spec))[:8]}"
 
 
 def ensure_twin(

@@ -10,7 +10,7 @@ import torch
 from bench3d.contracts import FeatureMap, ImageBatch, Model, WeightedMap
 from bench3d.errors import Bench3DError
 from bench3d.features.backbone import full_precision
-from bench3d.memory import is_out_of_memory, release_memory
+from bench3d.machine import is_out_of_memory, release_memory
 
 
 class Extractor:

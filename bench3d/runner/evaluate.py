@@ -9,7 +9,7 @@ from typing import Any
 
 from bench3d.contracts import Model, Progress, Task
 from bench3d.errors import PluginError
-from bench3d.memory import is_out_of_memory, release_memory
+from bench3d.machine import is_out_of_memory, release_memory
 
 
 @dataclass

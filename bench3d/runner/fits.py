@@ -15,6 +15,7 @@ from typing import Any
 from bench3d.contracts import Artifact, FitContext, Model, Progress
 from bench3d.errors import PluginError, UsageError
 from bench3d.files import make_folder, output_errors, write_json
+from bench3d.machine import usable_cores
 from bench3d.records import FileLock
 from bench3d.runner.jobs import FitJob
 from bench3d.runner.models import (
@@ -22,7 +23,6 @@ from bench3d.runner.models import (
     choose_device,
     create_fitted,
     settle_numerics,
-    usable_cores,
     with_artifacts,
 )
 from bench3d.runner.plan import FitPlan, plan_fits

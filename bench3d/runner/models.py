@@ -28,12 +28,6 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def settle_numerics(offline: bool) -> None:
     """Scores are computed in fp32 with TF32 off (design section 6); `offline` keeps the hub from the network."""
     import torch

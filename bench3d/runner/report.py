@@ -9,7 +9,7 @@ from typing import Any
 
 from bench3d import __version__
 from bench3d.contracts import MetricSpec, Model
-from bench3d.memory import peak_device_bytes
+from bench3d.machine import peak_device_bytes
 from bench3d.records import Cost, Fit, Identity, Marks, Provenance, Record, Status
 from bench3d.records import provenance as origin
 from bench3d.runner import aggregate

@@ -13,7 +13,7 @@ from typing import Any
 from bench3d.contracts import Model, Progress, Task
 from bench3d.errors import Bench3DError, OutputError
 from bench3d.files import write_json
-from bench3d.memory import is_out_of_memory
+from bench3d.machine import is_out_of_memory
 from bench3d.plugins import load_registry
 from bench3d.records import (
     Attempt,

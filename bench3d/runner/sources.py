@@ -120,7 +120,7 @@ def _twin(spec: RunSpec, root: Path, overrides: dict[str, Any]) -> tuple[TwinSpe
     from pydantic import TypeAdapter, ValidationError
 
     from bench3d.data.root import twin_root
-    from bench3d.data.twin import twin_spec
+    from bench3d.data.twin import twin_name, twin_spec
 
     name = str(overrides.pop("twin", QUICKSTART))
     base = twin_spec(name)
@@ -136,9 +136,7 @@ def _twin(spec: RunSpec, root: Path, overrides: dict[str, Any]) -> tuple[TwinSpe
         first = error.errors()[0]
         raise UsageError(f"data.{first['loc'][0]} = {first['input']!r}: {first['msg']}.") from error
     _known_to_the_generator(twin.categories)
-    if twin != base:
-        name = f"{name}-{identity_hash(dataclasses.asdict(twin))[:8]}"
-    return twin, twin_root(root, name), {k: v for k, v in overrides.items() if k not in fields}
+    return twin, twin_root(root, twin_name(name, twin)), {k: v for k, v in overrides.items() if k not in fields}
 
 
 def _known_to_the_generator(categories: tuple[str, ...]) -> None:

@@ -1,8 +1,16 @@
-"""Recognising a lack of memory, on the CPU and on a GPU."""
+"""What the machine has: cores for this process, and memory that may run out, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
+import os
+
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
+
+
+def usable_cores() -> int:
+    """The cores that this process may use: those of its affinity, fewer than the machine's in a container or job."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def is_out_of_memory(error: BaseException) -> bool:
