@@ -1,8 +1,10 @@
 """The interfaces between the host and its plugins (design section 5). Importing this room loads no torch."""
 
 from bench3d.contracts.data import ImageBatch, MultiviewSource, ObjectSequence, PosedFrame, PoseSample, Problem
+from bench3d.contracts.encoding import Encoder, ImageRequest, Placing, Session
 from bench3d.contracts.features import FeatureMap, WeightedMap
 from bench3d.contracts.model import Given, Model, PoseEstimate
+from bench3d.contracts.pairs import KeypointImage, KeypointPair
 from bench3d.contracts.progress import NullProgress, Progress
 from bench3d.contracts.registration import (
     AdapterRegistration,
@@ -20,6 +22,7 @@ from bench3d.contracts.registration import (
 from bench3d.contracts.renderer import Renderer
 from bench3d.contracts.shape import Artifact, FitContext, ShapeModel
 from bench3d.contracts.task import MetricSpec, Task
+from bench3d.contracts.views import Observations, PosedView, ViewSet
 
 __all__ = [
     "AdapterRegistration",
@@ -27,29 +30,38 @@ __all__ = [
     "BackboneRegistration",
     "CommandRegistration",
     "DatasetRegistration",
+    "Encoder",
     "ExecutorRegistration",
     "FeatureMap",
     "FitContext",
     "Given",
     "ImageBatch",
+    "ImageRequest",
+    "KeypointImage",
+    "KeypointPair",
     "MetricSpec",
     "Model",
     "MultiviewSource",
     "NullProgress",
     "ObjectSequence",
+    "Observations",
+    "Placing",
     "PoseEstimate",
     "PoseSample",
     "PosedFrame",
+    "PosedView",
     "Problem",
     "Progress",
     "Protocol",
     "Registration",
     "Renderer",
     "RendererRegistration",
+    "Session",
     "ShapeModel",
     "ShapeModelRegistration",
     "Task",
     "TaskRegistration",
+    "ViewSet",
     "WeightedMap",
     "Weights",
 ]

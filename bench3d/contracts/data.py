@@ -118,6 +118,8 @@ class TwinSpec:
     Attributes:
         hard_images: images of the split `hard`, None for as many as `test_images`.
         alignment_noise: sigma in degrees of the rotation error of each sequence's alignment; 0 is exact.
+        objects: objects of a category in data sets of multi-view renderings.
+        pairs: image pairs of a category in data sets of keypoint pairs; they are drawn among `test_images` images.
     """
 
     categories: tuple[str, ...]
@@ -129,6 +131,8 @@ class TwinSpec:
     splits: tuple[str, ...] = ("plain", "hard")
     hard_images: int | None = None
     alignment_noise: float = 0.0
+    objects: int = 2
+    pairs: int = 300
 
     def images(self, split: str) -> int:
         """Test images of a category in `split`."""

@@ -69,6 +69,13 @@ class Model:
         """Dense float32 features of a batch, usually one map."""
         raise CapabilityError(f"{type(self).__name__} gives no features.")
 
+    def fingerprint(self, category: str | None = None) -> str | None:
+        """Hash of everything that decides `features`: weights, layer, preprocessing, adapters (of a category).
+
+        None, the default, keeps the features out of every cache.
+        """
+        return None
+
     def pose(self, batch: ImageBatch, given: Given) -> PoseEstimate:
         """Object pose, from the image and exactly the oracles in `given`."""
         raise CapabilityError(f"{type(self).__name__} estimates no pose.", "Add a shape model (--shape-model).")

@@ -21,13 +21,23 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A named, versioned bundle of evaluation settings. `oracles` lists the ground truth the model is given."""
+    """A named, versioned bundle of evaluation settings.
+
+    Attributes:
+        oracles: the ground truth that the model is given.
+        settings: of the task; what a user sets goes before.
+        backbone: what the protocol wishes of the backbone, such as {"grid": 60}; applied where the backbone's settings
+            know the key, and what a user sets goes before.
+        shape: the same for a shape model.
+    """
 
     name: str
     version: int = 1
     summary: str = ""
     oracles: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
+    backbone: dict[str, object] = field(default_factory=dict)
+    shape: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +110,10 @@ class DatasetRegistration(Registration):
     """factory(root: Path, settings) -> Dataset.
 
     `folder` is looked for under the data root; `synth` is "module:attribute" of the twin's writer
-    (bench3d.contracts.data.TwinWriter), None where there is no twin.
+    (bench3d.contracts.data.TwinWriter), None where there is no twin. `categories` is empty where the data set has none:
+    its readers then know the one category "all". `provides` names the contracts that the reader fulfils ("view-sets",
+    "keypoint-pairs", ...). `recognise` is "module:attribute" of a function (Path) -> bool that says whether a folder
+    is one of this layout, whatever its name: then `--data FOLDER` is enough. Its module loads no torch.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -110,15 +123,24 @@ class DatasetRegistration(Registration):
     registration_required: bool = False
     how_to_get: str = ""
     synth: str | None = None
+    provides: tuple[str, ...] = ()
+    recognise: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRegistration(Registration):
-    """factory(settings, protocol: Protocol) -> Task."""
+    """factory(settings, protocol: Protocol) -> Task.
+
+    `dataset` is what it runs on; where `accepts` names a contract ("view-sets"), `--data FOLDER` may also be any folder
+    that another data set providing it recognises. `validation` holds the task's settings that turn to its validation
+    data, such as {"split": "val"}, for choices that must not see the test set.
+    """
 
     kind: ClassVar[str] = "task"
     requires: tuple[str, ...] = ()
     dataset: str
+    accepts: str | None = None
+    validation: dict[str, object] = field(default_factory=dict)
     protocols: tuple[Protocol, ...] = ()
     headline: str = ""  # name of the metric that a leaderboard sorts by
 

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from bench3d.contracts.encoding import ImageRequest, Session
     from bench3d.contracts.model import Model
+
+
+Over = Literal["samples", "parts", "clusters"]
+Across = Literal["macro", "samples", "pooled"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
     """How per-sample values become one score.
 
+    A sample may consist of parts (the keypoints of a pair, the targets of a source view): its value "parts" is a
+    mapping of columns, lists of one length, and the metric then reads a column.
+
     Attributes:
         name: e.g. "accuracy@30deg".
-        value: key of the per-sample value it reads.
-        reduce: "mean", "median" or "fraction_below" (strict `<` of `threshold`).
-        threshold: for "fraction_below", in the unit of the value.
+        value: key of the per-sample value, or column of the parts, that it reads.
+        reduce: "mean", "median", "fraction_below" (strict `<` of `threshold`) or "fraction_at_most" (`<=`).
+        threshold: for the fractions, in the unit of the value.
         unit: "%", "deg", ... ("%" scores are stored as fractions times 100).
         higher_is_better: direction.
         version: bumped when the definition changes.
-        order: averaging order, e.g. "image > category > mean over categories".
-        chance: name of a chance level -> key of the per-sample value that holds its exact expectation. For
-            "fraction_below" that is the probability in [0, 1] that a draw is below the threshold, so scores are
-            means; for "mean" and "median" it is a value of the metric's own kind, reduced the same way.
+        over: what the statistic of a category is taken over: "samples" (a sample with parts counts as the mean of its
+            parts), "parts" (all parts of all samples together) or "clusters" (a cluster counts as the mean of its
+            rows).
+        weight: column of the parts that weighs them, such as a number of correspondences; None for equal weights.
+        across: how categories become one: "macro" (their unweighted mean), "samples" (their mean weighted by the
+            number of samples) or "pooled" (all rows together).
+        order: averaging order in words, e.g. "image > category > unweighted mean over categories".
+        chance: name of a chance level -> key or column that holds its exact expectation. For a fraction that is the
+            probability in [0, 1] that a draw counts, so scores are means; for "mean" and "median" it is a value of
+            the metric's own kind, reduced the same way.
+        grouped: whether the host scores every bin of the samples' `groups` with it.
     """
 
     name: str
@@ -37,14 +52,26 @@ class MetricSpec:
     higher_is_better: bool
     threshold: float | None = None
     version: int = 1
+    over: Over = "samples"
+    weight: str | None = None
+    across: Across = "macro"
     order: str = "image > category > unweighted mean over categories"
     chance: Mapping[str, str] | None = None
+    grouped: bool = True
 
 
 class Task(ABC):
     """One evaluation. Constructed by its factory with resolved settings and a protocol."""
 
     metrics: Sequence[MetricSpec]
+
+    def open(self, session: Session) -> None:
+        """Called once, before anything else: the model, the encoder of images, the device. By default ignored."""
+        return
+
+    def images(self, samples: Sequence[Any]) -> Iterable[ImageRequest]:
+        """The images that `evaluate` will ask the session's encoder for, in the order of their first use."""
+        return ()
 
     @abstractmethod
     def samples(self, dataset: Any, category: str, limit: int | None) -> Sequence[Any]:
@@ -58,9 +85,14 @@ class Task(ABC):
     def evaluate(self, model: Model, samples: Sequence[Any], device: str) -> Sequence[Mapping[str, Any]]:
         """Values of every sample of one batch: JSON numbers, strings, lists; must hold `id`, `cluster`, `category`.
 
-        `groups` may hold a mapping such as {"azimuth": "330-30"}: the host scores every bin as well. Keys that end in
-        `_ms` are milliseconds of a part of the work. Samples have an attribute `id`.
+        `groups` may hold a mapping such as {"azimuth": "330-30"}: the host scores every bin as well. `parts` may hold
+        columns (see MetricSpec); its own `groups` are columns of bin names, its `cluster` a column that replaces the
+        sample's. Keys that end in `_ms` are milliseconds of a part of the work. Samples have an attribute `id`.
         """
+
+    def notes(self) -> Sequence[str]:
+        """Sentences for the record about what was evaluated: a known defect of a list, images that were missing."""
+        return ()
 
     def pictures(
         self, model: Model, samples: Sequence[Any], values: Sequence[Mapping[str, Any]], out: Path, device: str

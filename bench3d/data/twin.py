@@ -24,6 +24,8 @@ from bench3d.records import identity_hash
 SCHEMA = "bench3d.twin/1"
 DONE = "twin.json"
 PARTIAL = "twin.partial.json"
+LATER_FIELDS = ("objects", "pairs")
+"""Fields of TwinSpec that a first figure was made without."""
 
 SPECS = {
     "quickstart": TwinSpec(
@@ -45,11 +47,17 @@ def twin_spec(name: str) -> TwinSpec:
     return SPECS[name]
 
 
+def spec_values(spec: TwinSpec) -> dict[str, Any]:
+    """A spec as JSON values. A field that came later is left out at its default, so that earlier twins stay valid."""
+    values = json.loads(json.dumps(dataclasses.asdict(spec)))
+    return {k: v for k, v in values.items() if k not in LATER_FIELDS or v != getattr(TwinSpec, k)}
+
+
 def twin_name(preset: str, spec: TwinSpec) -> str:
     """A twin's folder under the data root's `synthetic`: the preset's name, and a hash where `spec` departs from it."""
     if spec == twin_spec(preset):
         return preset
-    return f"{preset}-{identity_hash(dataclasses.asdict(spec))[:8]}"
+    return f"{preset}-{identity_hash(spec_values(spec))[:8]}"
 
 
 def ensure_twin(
@@ -125,9 +133,7 @@ def twin_mark(folder: Path) -> dict[str, Any] | None:
 
 
 def _mark(spec: TwinSpec, generator: str | None) -> dict[str, Any]:
-    # Through JSON, so that tuples compare equal to what is read back.
-    plain = json.loads(json.dumps(dataclasses.asdict(spec)))
-    return {"schema": SCHEMA, "generator": generator, "spec": plain}
+    return {"schema": SCHEMA, "generator": generator, "spec": spec_values(spec)}
 
 
 def _read_mark(path: Path) -> dict[str, Any] | None:

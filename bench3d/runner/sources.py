@@ -68,7 +68,9 @@ class DataSource:
         """
         if self.twin is None:
             return str(self.open().fingerprint(category))
-        spec = {k: v for k, v in dataclasses.asdict(self.twin).items() if k != "categories"}
+        from bench3d.data.twin import spec_values
+
+        spec = {k: v for k, v in spec_values(self.twin).items() if k != "categories"}
         return identity_hash({"twin": spec, "generator": self._generator(), "category": category})
 
     def _generator(self) -> list[str]:
