@@ -198,6 +198,7 @@ def _print_check(places: list[tuple[str, str]], found: list[dict[str, Any]], roo
 
 
 def synth(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these data sets (default: all with a twin).")] = None,
     preset: Annotated[str, typer.Option(help="quickstart or full.")] = "quickstart",
     category: CategoryOption = None,
     videos: Annotated[
@@ -205,6 +206,10 @@ def synth(
     ] = None,
     views: Annotated[int | None, typer.Option(metavar="N", min=1, help="Frames of a video.")] = None,
     test_images: Annotated[int | None, typer.Option(metavar="N", min=1, help="Test images of a category.")] = None,
+    objects: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Objects of a category in multi-view renderings.")
+    ] = None,
+    pairs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Keypoint pairs of a category.")] = None,
     size: Annotated[int | None, typer.Option(metavar="N", min=32, help="Side of the images in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Another seed gives other instances.")] = None,
     name: Annotated[
@@ -227,15 +232,15 @@ def synth(
         "train_instances": videos,
         "views": views,
         "test_images": test_images,
+        "objects": objects,
+        "pairs": pairs,
         "image_size": size,
         "seed": seed,
     }
     base = twin_spec(preset)
     spec = dataclasses.replace(base, **{k: v for k, v in changes.items() if v is not None})
     root = twin_root(data_root(data), name or twin_name(preset, spec))
-    owners = [r for r in datasets() if r.synth]
-    if not owners:
-        raise UsageError("No registered data set can write a twin.", "See `bench3d doctor`.")
+    owners = _twin_owners(names)
     with progress_for() as progress:
         ensure_twin(root, spec, owners, progress, workers or usable_cores())
     out = console()
@@ -247,6 +252,17 @@ def synth(
 
         write_sheet(root, spec, owners, sheet)
         out.print(f"Contact sheet: {sheet}", soft_wrap=True)
+
+
+def _twin_owners(names: list[str] | None) -> list[DatasetRegistration]:
+    """The data sets that write a twin, or those of them that are named."""
+    owners = [r for r in datasets() if r.synth]
+    if not owners:
+        raise UsageError("No registered data set can write a twin.", "See `bench3d doctor`.")
+    for name in names or ():
+        if load_registry().find("dataset", name) not in owners:
+            raise UsageError(f"{name} has no synthetic twin.", f"There are {', '.join(r.name for r in owners)}.")
+    return [r for r in owners if not names or r.name in names]
 
 
 def _run_options(preset: str, base: TwinSpec, spec: TwinSpec, data: Path | None) -> str:

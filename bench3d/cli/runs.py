@@ -73,6 +73,15 @@ def run(
     settings: SetOption = None,
     visualize: Annotated[bool, typer.Option("--visualize", help="Leave pictures beside the record.")] = False,
     force: ForceOption = False,
+    layer: Annotated[
+        str | None,
+        typer.Option(metavar="N|last|auto", help="Layer of the backbone; auto chooses on the task's validation data."),
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images that the backbone sees at once.")] = 8,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Threads that load images ahead.")] = 2,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Keep features on disk; see `bench3d cache`.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="The record alone on standard output.")] = False,
     offline: OfflineOption = False,
     debug: DebugOption = False,
@@ -97,10 +106,14 @@ def run(
         data=data,
         synthetic=synthetic,
         results=results,
-        settings=parse_set(settings or []),
+        settings=with_layer(parse_set(settings or []), layer),
         visualize=visualize,
         force=force,
         offline=offline,
+        layer="auto" if layer == "auto" else None,
+        batch=batch,
+        workers=workers,
+        cache=cache,
     )
     plan = plan_run(spec)
     err = console(stderr=True)
@@ -113,6 +126,24 @@ def run(
         print_record(record, plan.record_path, console())
     if record.status != "finished":
         raise typer.Exit(1)
+
+
+def with_layer(settings: dict[str, dict[str, Any]], layer: str | None) -> dict[str, dict[str, Any]]:
+    """`--layer N` is short for `--set backbone.layer=N`, `last` for the default.
+
+    Raises:
+        UsageError: no number, last or auto; or the setting is given as well.
+    """
+    if layer is None:
+        return settings
+    own = settings.get("backbone", {})
+    if "layer" in own:
+        raise UsageError("--layer and --set backbone.layer say the same thing.", "Give one of them.")
+    if layer in ("auto", "last"):
+        return settings
+    if not layer.lstrip("-").isdigit():
+        raise UsageError(f"--layer {layer} is no layer.", "Give a number (negative from the end), last or auto.")
+    return {**settings, "backbone": {**own, "layer": layer}}
 
 
 def train(

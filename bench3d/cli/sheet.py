@@ -17,7 +17,7 @@ TILE = 128
 
 
 def write_sheet(root: Path, spec: TwinSpec, owners: list[DatasetRegistration], out: Path) -> None:
-    """Writes a PNG with one row per data set, category and split: ten images spread over it, the row's name above."""
+    """Writes a PNG with a row of ten images, with its name above, per data set, category (or object) and split."""
     from PIL import Image, ImageDraw
 
     rows = []
@@ -25,7 +25,9 @@ def write_sheet(root: Path, spec: TwinSpec, owners: list[DatasetRegistration], o
         reader = load_registry().create(
             "dataset", registration.name, root=root / registration.folder, settings=load_settings(registration)
         )
-        for category in spec.categories:
+        for category in spec.categories if registration.categories else ("all",):
+            if registration.categories and category not in registration.categories:
+                continue
             rows += [(f"{registration.name} {name}", paths) for name, paths in _images(reader, category, spec)]
     label = 16
     canvas = Image.new("RGB", (COLUMNS * TILE, len(rows) * (TILE + label)), "white")
@@ -46,6 +48,11 @@ def _images(reader: Any, category: str, spec: TwinSpec) -> list[tuple[str, list[
     if hasattr(reader, "sequences"):
         sequences = _spread(reader.sequences(category))
         return [(f"{category} videos", [s.frames[len(s.frames) // 2].image for s in sequences])]
+    if hasattr(reader, "view_sets"):
+        return [(s.id, [v.image for v in _spread(s.views)]) for s in reader.view_sets(category)]
+    if hasattr(reader, "pairs"):
+        images = dict.fromkeys(p.source.image for p in reader.pairs(category, "test"))
+        return [(f"{category} test", _spread(list(images)))]
     return [
         (f"{category} {split}", [s.image for s in _spread(reader.samples(category, split))]) for split in spec.splits
     ]

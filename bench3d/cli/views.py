@@ -14,7 +14,7 @@ from bench3d.cli.output import duration, gigabytes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench3d.records.schema import Record, Score
+    from bench3d.records.schema import ChanceLevel, Record, Score
 
 STATES = {"done": ("there", "green"), "todo": ("to do", "cyan"), "missing": ("MISSING", "bold red")}
 MEAN = "mean"
@@ -94,7 +94,18 @@ def _record_table(record: Record, below: bool) -> Table:
             level = levels.get((metric, MEAN)) or next((c for (m, _), c in levels.items() if m == metric), None)
             cells.append(Text(number(level.value, level.unit) if level else "", style="dim"))
         table.add_row(Text(f" {name.replace('_', ' ')}", style="dim"), *cells, "")
+        if len({c.name for c in record.chance}) == 1:
+            table.add_row(Text(" over chance", style="dim"), *(_margin(levels, m, below) for m in metrics), "")
     return table
+
+
+def _margin(levels: Mapping[tuple[str, str], ChanceLevel], metric: str, below: bool) -> Text:
+    """The paired interval of score minus chance; empty where there is none."""
+    level = levels.get((metric, MEAN)) or next((c for (m, _), c in levels.items() if m == metric), None)
+    if level is None or level.margin is None:
+        return Text("")
+    low, high = (f"{value:+.{0 if below else 1}f}" for value in level.margin)
+    return Text(f"[{low}, {high}]".replace(" ", "\n" if below else " "), style="dim")
 
 
 def _cell(score: Score, below: bool, judged: bool) -> Text:
@@ -141,11 +152,15 @@ def footer(record: Record) -> list[Text]:
     lines = []
     if record.bootstrap is not None:
         level = f"{record.bootstrap.level * 100:.0f} %"
-        lines.append(f"[low, high]: {level} interval, {record.bootstrap.draws} bootstrap draws over objects")
+        lines.append(f"[low, high]: {level} interval, {record.bootstrap.draws} bootstrap draws over clusters")
     protocol = record.identity.measurement.get("protocol")
     name = protocol.get("name") if isinstance(protocol, dict) else protocol
     given = f"Given to the model (oracles): {', '.join(record.oracles) or 'nothing but the image'}"
     lines.append(f"Protocol {name}. {given}" if name else given)
+    for choice in record.choices:
+        rest = ", ".join(f"{value}: {score:.4g}" for value, score in choice.scores)
+        lines.append(f"{choice.setting} = {choice.chosen}, chosen on validation data by {choice.metric} ({rest})")
+    lines += [f"Note: {note}" for note in record.notes]
     cost = record.cost
     parts = [f"fits {duration(cost.fit_seconds)}"] if cost.fit_seconds is not None else []
     if cost.evaluate_seconds is not None:

@@ -45,7 +45,7 @@ class Score(_Part):
     version: int
     order: str
     threshold: float | None = None
-    inequality: Literal["<"] | None = None
+    inequality: Literal["<", "<="] | None = None
 
 
 class GroupScore(_Part):
@@ -70,6 +70,7 @@ class ChanceLevel(_Part):
     value: float
     unit: str
     n: int = Field(ge=1)
+    margin: tuple[float, float] | None = Field(default=None, description="interval of score minus chance, paired")
 
 
 class BootstrapNote(_Part):
@@ -132,6 +133,17 @@ class Provenance(_Part):
     command: str = ""
 
 
+class Choice(_Part):
+    """A setting that was chosen on validation data: the candidates and their scores, the best one first."""
+
+    setting: str
+    chosen: int | float | str
+    metric: str
+    higher_is_better: bool
+    scores: list[tuple[int | float | str, float]]
+    data: dict[str, Any] = Field(default_factory=dict, description="the validation data: settings and samples")
+
+
 class Record(_Part):
     """Everything one run leaves; samples.jsonl beside it holds every sample's values."""
 
@@ -150,6 +162,8 @@ class Record(_Part):
     fits: list[Fit] = Field(default_factory=list)
     cost: Cost = Field(default_factory=Cost)
     provenance: Provenance
+    notes: list[str] = Field(default_factory=list, description="what a reader of the numbers has to know")
+    choices: list[Choice] = Field(default_factory=list, description="settings that were chosen on validation data")
     samples: int = Field(default=0, description="lines of samples.jsonl")
     pictures: list[str] = Field(default_factory=list, description="relative to the record")
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench3d.contracts import MetricSpec
 from bench3d.errors import PluginError
-from bench3d.metrics import Statistic, cluster_bootstrap, macro_average, macro_bootstrap
+from bench3d.metrics import Rows, Statistic, across_bootstrap, cluster_bootstrap
 from bench3d.records import BootstrapNote, ChanceLevel, GroupScore, Score
+from bench3d.runner.rows import SIGNS, Values, bins, chance_rows, margin_rows, score_rows
 
 MEAN = "mean"
 DRAWS = 2000
 LEVEL = 0.95
-Values = Sequence[Mapping[str, Any]]
+REDUCTIONS = ("mean", "median", *SIGNS)
 
 
 def bootstrap_note(seed: int) -> BootstrapNote:
@@ -32,41 +34,33 @@ def by_category(values: Values) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def scores(metrics: Sequence[MetricSpec], values: Values, seed: int) -> list[Score]:
-    """One score per metric and category, and the unweighted mean over categories. A metric without values is absent."""
+    """One score per metric and category, and the one over all categories. A metric without values is absent."""
     found = []
+    categories = by_category(values)
     for metric in metrics:
-        per_category: dict[str, float] = {}
-        kept: dict[str, tuple[np.ndarray, list[str]]] = {}
-        for category, mine in by_category(values).items():
-            numbers, clusters = _numbers(metric, mine)
-            if len(numbers) == 0:
-                continue
-            kept[category] = (numbers, clusters)
-            per_category[category] = _reduce(metric, numbers)
-            interval = cluster_bootstrap(numbers, clusters, _statistic(metric), seed, DRAWS, LEVEL)
-            found.append(_score(metric, category, per_category[category], interval, len(numbers)))
-        if per_category:
-            interval = macro_bootstrap(kept, _statistic(metric), seed, DRAWS, LEVEL)
-            total = sum(len(numbers) for numbers, _ in kept.values())
-            found.append(_score(metric, MEAN, macro_average(per_category), interval, total))
+        kept, counts = _per_category(categories, partial(score_rows, metric))
+        for category, rows in kept.items():
+            interval = _interval(metric, rows, seed)
+            found.append(_score(metric, category, _reduce(metric, rows), interval, len(rows.values)))
+        if kept:
+            interval = _interval_across(metric, kept, counts, seed)
+            total = sum(len(rows.values) for rows in kept.values())
+            found.append(_score(metric, MEAN, _reduce_across(metric, kept, counts), interval, total))
     return found
 
 
 def groups(metrics: Sequence[MetricSpec], values: Values, seed: int) -> list[GroupScore]:
     """One score per metric, category and bin of the values' `groups`."""
     found = []
+    judged = [metric for metric in metrics if metric.grouped]
     for category, mine in by_category(values).items():
-        bins: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        for value in mine:
-            for by, name in (value.get("groups") or {}).items():
-                bins.setdefault((by, str(name)), []).append(value)
-        for (by, name), members in sorted(bins.items()):
-            for metric in metrics:
-                numbers, clusters = _numbers(metric, members)
-                if len(numbers) == 0:
+        for (by, name), members in bins(mine):
+            for metric in judged:
+                rows = score_rows(metric, members)
+                if len(rows.values) == 0:
                     continue
-                interval = cluster_bootstrap(numbers, clusters, _statistic(metric), seed, DRAWS, LEVEL)
-                score = _score(metric, category, _reduce(metric, numbers), interval, len(numbers))
+                interval = _interval(metric, rows, seed)
+                score = _score(metric, category, _reduce(metric, rows), interval, len(rows.values))
                 found.append(
                     GroupScore(
                         metric=metric.name,
@@ -82,26 +76,25 @@ def groups(metrics: Sequence[MetricSpec], values: Values, seed: int) -> list[Gro
     return found
 
 
-def chance_levels(metrics: Sequence[MetricSpec], values: Values) -> list[ChanceLevel]:
-    """Chance per metric, name and category, and the unweighted mean over categories."""
+def chance_levels(metrics: Sequence[MetricSpec], values: Values, seed: int) -> list[ChanceLevel]:
+    """Chance per metric, name and category, and over all categories; how far the score is from it, paired."""
     found = []
+    categories = by_category(values)
     for metric in metrics:
         for name, key in (metric.chance or {}).items():
-            per_category: dict[str, float] = {}
-            counts: dict[str, int] = {}
-            for category, mine in by_category(values).items():
-                numbers = np.array([v[key] for v in mine if v.get(key) is not None], dtype=np.float64)
-                if len(numbers) == 0:
-                    continue
-                value = float(np.median(numbers)) if metric.reduce == "median" else float(numbers.mean())
-                per_category[category], counts[category] = value * _factor(metric), len(numbers)
-            if per_category:
-                rows = {**per_category, MEAN: macro_average(per_category)}
-                counts[MEAN] = sum(counts.values())
-                found += [
-                    ChanceLevel(metric=metric.name, name=name, category=c, value=v, unit=metric.unit, n=counts[c])
-                    for c, v in rows.items()
-                ]
+            kept, counts = _per_category(categories, partial(chance_rows, metric, key=key))
+            if not kept:
+                continue
+            over: dict[str, Rows] = {}
+            if _statistic(metric) == "mean":
+                over, _ = _per_category(categories, partial(margin_rows, metric, key=key))
+            for category, rows in kept.items():
+                margin = _interval(metric, over[category], seed) if category in over else None
+                level = _reduce(metric, rows)
+                found.append(_chance(metric, name, category, level, margin, len(rows.values)))
+            margin = _interval_across(metric, over, counts, seed)
+            total = sum(len(rows.values) for rows in kept.values())
+            found.append(_chance(metric, name, MEAN, _reduce_across(metric, kept, counts), margin, total))
     return found
 
 
@@ -115,46 +108,89 @@ def mean_seconds(values: Values) -> dict[str, float]:
     return {name: float(np.mean(numbers)) for name, numbers in sorted(parts.items())}
 
 
-def _numbers(metric: MetricSpec, values: Values) -> tuple[np.ndarray, list[str]]:
-    """What the statistic is taken of (0/1 for a fraction), and the clusters; samples without a value are left out."""
-    kept = [v for v in values if v.get(metric.value) is not None]
-    numbers = np.array([v[metric.value] for v in kept], dtype=np.float64)
-    if metric.reduce == "fraction_below":
-        if metric.threshold is None:
-            raise PluginError(f"The metric {metric.name} has no threshold.")
-        numbers = (numbers < metric.threshold).astype(np.float64)
-    return numbers, [str(v["cluster"]) for v in kept]
+def _per_category(
+    categories: Mapping[str, Values], read: Callable[[Values], Rows]
+) -> tuple[dict[str, Rows], dict[str, int]]:
+    """Rows of every category that has some, and its number of samples."""
+    found = {category: read(mine) for category, mine in categories.items()}
+    kept = {category: rows for category, rows in found.items() if len(rows.values)}
+    return kept, {category: len(categories[category]) for category in kept}
+
+
+def _interval(metric: MetricSpec, rows: Rows, seed: int) -> tuple[float, float] | None:
+    return cluster_bootstrap(rows.values, rows.clusters, _statistic(metric), seed, DRAWS, LEVEL, rows.weights)
+
+
+def _interval_across(
+    metric: MetricSpec, kept: Mapping[str, Rows], counts: Mapping[str, int], seed: int
+) -> tuple[float, float] | None:
+    return across_bootstrap(kept, _statistic(metric), seed, DRAWS, LEVEL, metric.across, counts)
 
 
 def _statistic(metric: MetricSpec) -> Statistic:
-    if metric.reduce not in ("mean", "median", "fraction_below"):
-        raise PluginError(f"The metric {metric.name} is reduced by {metric.reduce!r}: mean, median or fraction_below.")
-    return "median" if metric.reduce == "median" else "mean"
+    if metric.reduce not in REDUCTIONS:
+        raise PluginError(f"The metric {metric.name} is reduced by {metric.reduce!r}: {', '.join(REDUCTIONS)}.")
+    if metric.reduce != "median":
+        return "mean"
+    if metric.weight is not None or metric.across == "pooled":
+        raise PluginError(f"The metric {metric.name} is a median: it takes no weights and is not pooled.")
+    return "median"
 
 
-def _reduce(metric: MetricSpec, numbers: np.ndarray) -> float:
-    value = np.median(numbers) if _statistic(metric) == "median" else numbers.mean()
-    return float(value) * _factor(metric)
+def _reduce(metric: MetricSpec, rows: Rows) -> float:
+    """The statistic of one category, in the metric's unit."""
+    if _statistic(metric) == "median":
+        return float(np.median(rows.values)) * _factor(metric)
+    return float(np.average(rows.values, weights=rows.weights)) * _factor(metric)
+
+
+def _reduce_across(metric: MetricSpec, kept: Mapping[str, Rows], counts: Mapping[str, int]) -> float:
+    names = sorted(kept)
+    shares = None
+    if metric.across == "samples":
+        shares = [float(counts[n]) for n in names]
+    elif metric.across == "pooled":
+        shares = [float(_mass(kept[n])) for n in names]
+    return float(np.average([_reduce(metric, kept[n]) for n in names], weights=shares))
+
+
+def _mass(rows: Rows) -> float:
+    return float(len(rows.values) if rows.weights is None else rows.weights.sum())
 
 
 def _factor(metric: MetricSpec) -> float:
     return 100.0 if metric.unit == "%" else 1.0
 
 
+def _scaled(metric: MetricSpec, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0] * _factor(metric), interval[1] * _factor(metric))
+
+
+def _chance(
+    metric: MetricSpec, name: str, category: str, value: float, margin: tuple[float, float] | None, n: int
+) -> ChanceLevel:
+    return ChanceLevel(
+        metric=metric.name,
+        name=name,
+        category=category,
+        value=value,
+        unit=metric.unit,
+        n=n,
+        margin=_scaled(metric, margin),
+    )
+
+
 def _score(metric: MetricSpec, category: str, value: float, interval: tuple[float, float] | None, n: int) -> Score:
-    scaled = None
-    if interval is not None:
-        scaled = (interval[0] * _factor(metric), interval[1] * _factor(metric))
     return Score(
         metric=metric.name,
         category=category,
         value=value,
         unit=metric.unit,
         n=n,
-        interval=scaled,
+        interval=_scaled(metric, interval),
         higher_is_better=metric.higher_is_better,
         version=metric.version,
         order=metric.order,
-        threshold=metric.threshold if metric.reduce == "fraction_below" else None,
-        inequality="<" if metric.reduce == "fraction_below" else None,
+        threshold=metric.threshold if metric.reduce in SIGNS else None,
+        inequality=SIGNS.get(metric.reduce),
     )

@@ -12,6 +12,7 @@ from bench3d.contracts import AdapterRegistration
 from bench3d.errors import DataError
 from bench3d.records import identity_hash, short
 from bench3d.runner.resolve import Resolved
+from bench3d.runner.sources import ALL
 from bench3d.runner.spec import RunSpec
 
 ARTIFACT = "artifact.json"
@@ -67,6 +68,8 @@ def _job(
     assert component is not None
     source = resolved.train[component.name]
     wanted = (category,) if category is not None else resolved.categories
+    if not source.categories:
+        wanted = (ALL,)
     try:
         data = {name: source.fingerprint(name) for name in wanted}
     except DataError:

@@ -11,6 +11,7 @@ from bench3d.contracts import BackboneRegistration, TaskRegistration
 from bench3d.errors import Bench3DError, CapabilityError, DataError, UsageError
 from bench3d.records import Record, RunStore, identity_hash, short
 from bench3d.runner.jobs import FitJob, file_name, fit_jobs
+from bench3d.runner.layer_policy import layer_policy
 from bench3d.runner.resolve import Resolved, resolve_spec
 from bench3d.runner.sources import DataSource
 from bench3d.runner.spec import RunSpec
@@ -86,6 +87,8 @@ def plan_run(spec: RunSpec) -> RunPlan:
     if spec.limit is not None and spec.limit < 1:
         raise UsageError(f"--limit {spec.limit}: at least one sample is needed.")
     resolved = resolve_spec(spec)
+    if spec.layer is not None:
+        layer_policy(resolved)
     lacking = [
         c.name
         for c in (resolved.adapter, resolved.shape)
@@ -152,6 +155,7 @@ def measurement_of(spec: RunSpec, resolved: Resolved, jobs: tuple[FitJob, ...]) 
         "categories": list(resolved.categories),
         "limit": spec.limit,
         "seed": spec.seed,
+        **({} if spec.layer is None else {"layer_choice": layer_policy(resolved)}),
     }
 
 
@@ -218,14 +222,12 @@ def _data_steps(resolved: Resolved) -> tuple[list[PlanStep], Bench3DError | None
         sources.setdefault(source.component.name, source)
     steps: list[PlanStep] = []
     problem: Bench3DError | None = None
-    twins = {s.root: s for s in sources.values() if s.twin is not None}
-    for root, source in twins.items():
-        assert source.twin is not None
-        whole = (root / "twin.json").is_file()
-        about = (
-            f"{', '.join(source.twin.categories)}; {source.twin.train_instances} videos x {source.twin.views} frames"
-        )
-        about += f" and {source.twin.test_images} test images each"
+    for root in dict.fromkeys(s.root for s in sources.values() if s.twin is not None):
+        held = [s for s in sources.values() if s.twin is not None and s.root == root]
+        assert held[0].twin is not None
+        whole = all(s.is_written for s in held)
+        names = ", ".join(sorted(s.component.name for s in held))
+        about = f"{names}: {', '.join(held[0].twin.categories)}; seed {held[0].twin.seed}"
         steps.append(PlanStep(f"synthetic twin {root.name}", "done" if whole else "todo", about))
     for name, source in sources.items():
         if source.twin is not None:
@@ -237,7 +239,8 @@ def _data_steps(resolved: Resolved) -> tuple[list[PlanStep], Bench3DError | None
             problem = problem or error
             steps.append(PlanStep(f"dataset {name}", "missing", str(error)))
         else:
-            steps.append(PlanStep(f"dataset {name}", "done", source.registration.folder))
+            where = source.registration.folder if source.folder is None else str(source.folder)
+            steps.append(PlanStep(f"dataset {name}", "done", where))
     return steps, problem
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bench3d import __version__
 from bench3d.contracts import MetricSpec, Model
 from bench3d.machine import peak_device_bytes
-from bench3d.records import Cost, Fit, Identity, Marks, Provenance, Record, Status
+from bench3d.records import Choice, Cost, Fit, Identity, Marks, Provenance, Record, Status
 from bench3d.records import provenance as origin
 from bench3d.runner import aggregate
 from bench3d.runner.evaluate import BatchSize
@@ -32,6 +32,8 @@ class RunState:
     batch: BatchSize | None = None
     evaluate_seconds: float | None = None
     pictures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
 
 
 def make_record(state: RunState, status: Status, message: str | None = None) -> Record:
@@ -52,7 +54,7 @@ def make_record(state: RunState, status: Status, message: str | None = None) -> 
         headline=headline(plan.resolved),
         scores=aggregate.scores(state.metrics, values, spec.seed),
         groups=aggregate.groups(state.metrics, values, spec.seed),
-        chance=aggregate.chance_levels(state.metrics, values),
+        chance=aggregate.chance_levels(state.metrics, values, spec.seed),
         bootstrap=aggregate.bootstrap_note(spec.seed),
         oracles=list(plan.oracles),
         marks=Marks(
@@ -63,6 +65,8 @@ def make_record(state: RunState, status: Status, message: str | None = None) -> 
         fits=fits,
         cost=_cost(state, model, fits),
         provenance=_provenance(state, model),
+        notes=state.notes,
+        choices=state.choices,
         samples=len(values),
         pictures=state.pictures,
     )

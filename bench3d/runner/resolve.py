@@ -70,6 +70,9 @@ def resolve_spec(spec: RunSpec) -> Resolved:
     protocol = None if task is None else _protocol(task, spec.protocol)
     sources = find_sources(spec, scopes.get("data", {}), task, adapter, shape)
     test = sources.get(task.name) if task is not None else None
+    _categories_agree(test, sources, shape)
+    # A shape model was fitted on the backbone as its preset wants it, so that goes before the protocol's wish.
+    wanted = {**(protocol.backbone if protocol is not None else {}), **wanted}
     return Resolved(
         backbone=Component(
             backbone, spec.backbone, load_settings(backbone, overrides=scopes.get("backbone"), wanted=wanted)
@@ -84,6 +87,17 @@ def resolve_spec(spec: RunSpec) -> Resolved:
         train={r.name: sources[r.name] for r in (adapter, shape) if r is not None and r.name in sources},
         categories=find_categories(spec, list(sources.values())),
     )
+
+
+def _categories_agree(
+    test: DataSource | None, sources: Mapping[str, DataSource], shape: ShapeModelRegistration | None
+) -> None:
+    """A shape model is chosen by category: a data set without categories cannot say which."""
+    if test is not None and shape is not None and not test.categories and sources[shape.name].categories:
+        raise CapabilityError(
+            f"{shape.name} has one model per category, and {test.component.name} names no categories.",
+            "Leave the shape model out, or choose a task with categories.",
+        )
 
 
 def weights_identity(registration: BackboneRegistration, name: str, weights: str) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bench3d.contracts import Model, Progress, Task
+from bench3d.contracts import Progress, Session, Task
 from bench3d.errors import Bench3DError, OutputError
 from bench3d.files import write_json
 from bench3d.machine import is_out_of_memory
@@ -26,9 +26,11 @@ from bench3d.records import (
 from bench3d.records import provenance as origin
 from bench3d.runner.evaluate import BatchSize, evaluate_category
 from bench3d.runner.fits import Fitted, fit_and_apply
+from bench3d.runner.layers import with_chosen_layer
 from bench3d.runner.models import choose_device, settle_numerics
 from bench3d.runner.plan import RunPlan
 from bench3d.runner.report import RunState, make_record
+from bench3d.runner.session import open_session
 
 log = logging.getLogger("bench3d.runner")
 
@@ -57,6 +59,8 @@ def execute(plan: RunPlan, progress: Progress) -> Record:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     state = RunState(plan, device, now)
     with _failures_leave_a_record(state):
+        state.plan, state.choices = with_chosen_layer(plan, device, progress)
+        plan = state.plan
         state.fitted = fit_and_apply(plan, device, progress)
     attempt = _begin(plan, state.fitted)
     with _failures_leave_a_record(state, attempt):
@@ -110,36 +114,45 @@ def _publish(state: RunState, attempt: Attempt | None, status: Status, message: 
 def _evaluate(state: RunState, attempt: Attempt, progress: Progress) -> None:
     plan, resolved = state.plan, state.plan.resolved
     assert resolved.test is not None and state.fitted is not None and plan.identity is not None
-    model = state.fitted.model
     dataset = resolved.test.open()
     state.synthetic = bool(getattr(dataset, "synthetic", resolved.test.twin is not None))
     task = make_task(plan)
     state.metrics = task.metrics
     state.batch = BatchSize(int(getattr(resolved.task.settings if resolved.task else None, "batch", 8)))
-    source = _training_source(plan)
     earlier = {} if plan.spec.force else RunStore(plan.spec.results).leftovers(attempt, plan.identity)
     if earlier:
         progress.say(f"Going on after {len(earlier)} samples of an unfinished run.")
-    begun = time.monotonic()
-    for category in plan.categories:
-        samples = task.samples(dataset, category, plan.spec.limit)
-        done = [earlier[f"{category}/{s.id}"] for s in samples if f"{category}/{s.id}" in earlier]
-        attempt.add_samples(done)
-        state.values += done
-        pending = [s for s in samples if f"{category}/{s.id}" not in earlier]
-        if pending:
-            task.prepare(model, category, source)
-        with contextlib.closing(
-            evaluate_category(task, model, category, pending, state.device, state.batch, progress)
-        ) as batches:
-            for values in batches:
-                attempt.add_samples(values)
-                state.values += values
-                for value in values:
-                    load_registry().notify("bench3d_sample_done", values=value)
-    state.evaluate_seconds = time.monotonic() - begun
-    if plan.spec.visualize:
-        state.pictures = draw_pictures(plan, task, model, dataset, state.values, attempt.folder, state.device, progress)
+    with open_session(plan, state.fitted, state.device, progress) as session:
+        task.open(session)
+        begun = time.monotonic()
+        for category in plan.categories:
+            samples = task.samples(dataset, category, plan.spec.limit)
+            done = [earlier[f"{category}/{s.id}"] for s in samples if f"{category}/{s.id}" in earlier]
+            attempt.add_samples(done)
+            state.values += done
+            pending = [s for s in samples if f"{category}/{s.id}" not in earlier]
+            _evaluate_category(state, attempt, task, category, pending, session)
+        state.evaluate_seconds = time.monotonic() - begun
+        state.notes = list(task.notes())
+        if plan.spec.visualize:
+            state.pictures = draw_pictures(plan, task, dataset, state.values, attempt.folder, session)
+
+
+def _evaluate_category(
+    state: RunState, attempt: Attempt, task: Task, category: str, pending: Sequence[Any], session: Session
+) -> None:
+    assert state.batch is not None
+    if pending:
+        task.prepare(session.model, category, _training_source(state.plan))
+        session.encoder.expect(task.images(pending))
+    with contextlib.closing(
+        evaluate_category(task, session.model, category, pending, state.device, state.batch, session.progress)
+    ) as batches:
+        for values in batches:
+            attempt.add_samples(values)
+            state.values += values
+            for value in values:
+                load_registry().notify("bench3d_sample_done", values=value)
 
 
 def make_task(plan: RunPlan) -> Task:
@@ -162,17 +175,11 @@ def _training_source(plan: RunPlan) -> Any:
 
 
 def draw_pictures(
-    plan: RunPlan,
-    task: Task,
-    model: Model,
-    dataset: Any,
-    values: list[Mapping[str, Any]],
-    folder: Path,
-    device: str,
-    progress: Progress,
+    plan: RunPlan, task: Task, dataset: Any, values: list[Mapping[str, Any]], folder: Path, session: Session
 ) -> list[str]:
     """Lets the task draw under `folder`/pictures; the paths relative to `folder`. A failure is said, never fatal."""
     made: list[str] = []
+    progress = session.progress
     for category in plan.categories:
         samples = task.samples(dataset, category, plan.spec.limit)
         mine = {v["id"]: v for v in values if v["category"] == category}
@@ -180,7 +187,7 @@ def draw_pictures(
         progress.start(f"pictures of {category}", None)
         try:
             ordered = [mine[s.id] for s in shown]
-            for path in task.pictures(model, shown, ordered, folder / "pictures" / category, device):
+            for path in task.pictures(session.model, shown, ordered, folder / "pictures" / category, session.device):
                 made.append(path.relative_to(folder).as_posix())
                 progress.advance()
         except OutputError:
@@ -203,7 +210,9 @@ def _with_pictures(plan: RunPlan, record: Record, progress: Progress) -> Record:
     assert plan.resolved.test is not None
     dataset, task, folder = plan.resolved.test.open(), make_task(plan), plan.record_path.parent
     values: list[Mapping[str, Any]] = [*read_samples(folder / "samples.jsonl")]
-    made = draw_pictures(plan, task, fitted.model, dataset, values, folder, device, progress)
+    with open_session(plan, fitted, device, progress) as session:
+        task.open(session)
+        made = draw_pictures(plan, task, dataset, values, folder, session)
     record = record.model_copy(update={"pictures": made})
     write_json(plan.record_path, record.as_json())
     return record

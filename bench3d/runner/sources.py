@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 QUICKSTART = "quickstart"
+ALL = "all"
+"""The one category of a data set that has none."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,12 @@ class Component:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A dataset and where it stands: a data root with the official files, or a synthetic twin."""
+    """A dataset and where it stands: a data root with the official files, a folder of any name, or a synthetic twin."""
 
     component: Component
     root: Path
     twin: TwinSpec | None = None
+    folder: Path | None = None
 
     @property
     def registration(self) -> DatasetRegistration:
@@ -53,11 +56,25 @@ class DataSource:
         assert isinstance(self.component.registration, DatasetRegistration)
         return self.component.registration
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What it holds; empty where it knows no categories."""
+        if not self.registration.categories:
+            return ()
+        if self.twin is None:
+            return self.registration.categories
+        return tuple(c for c in self.twin.categories if c in self.registration.categories)
+
+    @property
+    def is_written(self) -> bool:
+        """Of a twin: whether it is whole."""
+        return (self.root / self.registration.folder / "twin.json").is_file()
+
     def open(self) -> Any:
         """The reader. DataError where the folder is missing."""
         from bench3d.data.root import dataset_folder
 
-        folder = dataset_folder(self.registration, self.root)
+        folder = self.folder or dataset_folder(self.registration, self.root)
         return load_registry().create("dataset", self.component.name, root=folder, settings=self.component.settings)
 
     def fingerprint(self, category: str) -> str:
@@ -70,7 +87,9 @@ class DataSource:
             return str(self.open().fingerprint(category))
         from bench3d.data.twin import spec_values
 
-        spec = {k: v for k, v in spec_values(self.twin).items() if k != "categories"}
+        spec = spec_values(self.twin)
+        if self.registration.categories:  # else every category of the twin is in the one that the data set knows
+            del spec["categories"]
         return identity_hash({"twin": spec, "generator": self._generator(), "category": category})
 
     def _generator(self) -> list[str]:
@@ -88,25 +107,52 @@ def find_sources(
     """Name of the task, adapter or shape model -> its data."""
     from bench3d.data.root import data_root
 
-    registry = load_registry()
-    names = {} if task is None else {task.name: task.dataset}
-    names |= {r.name: r.train_dataset for r in fitted if getattr(r, "train_dataset", None)}  # type: ignore[union-attr]
     root = data_root(spec.data)
     twin, rest = (None, overrides)
     if spec.synthetic:
         twin, root, rest = _twin(spec, root, overrides)
-    registrations: dict[str, DatasetRegistration] = {}
-    for owner, dataset in names.items():
-        registration = registry.get("dataset", dataset)
-        assert isinstance(registration, DatasetRegistration)
+    found: dict[str, tuple[DatasetRegistration, Path | None]] = {}
+    if task is not None:
+        found[task.name] = _of_task(task, root if spec.data is not None and twin is None else None)
+    for owner in fitted:
+        trained_on = getattr(owner, "train_dataset", None)
+        if owner is not None and trained_on:
+            found[owner.name] = (_dataset(trained_on), None)
+    every = [registration for registration, _ in found.values()]
+    for registration in every:
         if twin is not None and registration.synth is None:
-            raise DataError(f"{dataset} has no synthetic twin.", "Use the official data, without --synthetic.")
-        registrations[owner] = registration
-    every = list(registrations.values())
+            raise DataError(
+                f"{registration.name} has no synthetic twin.", "Use the official data, without --synthetic."
+            )
     return {
-        owner: DataSource(Component(r, r.name, _data_settings(r, rest, every)), root, twin)
-        for owner, r in registrations.items()
+        owner: DataSource(Component(r, r.name, _data_settings(r, rest, every)), root, twin, folder)
+        for owner, (r, folder) in found.items()
     }
+
+
+def _dataset(name: str) -> DatasetRegistration:
+    registration = load_registry().get("dataset", name)
+    assert isinstance(registration, DatasetRegistration)
+    return registration
+
+
+def _of_task(task: TaskRegistration, given: Path | None) -> tuple[DatasetRegistration, Path | None]:
+    """The task's data set; or, where the folder that a user gives is of another layout that the task accepts, that one.
+
+    Returns:
+        the data set, and its folder where that is not the one under the data root.
+    """
+    own = _dataset(task.dataset)
+    if given is None or task.accepts is None or given.name == own.folder or (given / own.folder).is_dir():
+        return own, None
+    others = [r for r in load_registry().registrations("dataset") if r.name != own.name]
+    for registration in (own, *others):
+        assert isinstance(registration, DatasetRegistration)
+        if task.accepts not in registration.provides or registration.recognise is None:
+            continue
+        if resolve(registration.recognise, f"dataset {registration.name}")(given):
+            return registration, given
+    return own, None
 
 
 def _data_settings(own: DatasetRegistration, overrides: Mapping[str, Any], every: list[DatasetRegistration]) -> Any:
@@ -153,9 +199,11 @@ def _known_to_the_generator(categories: tuple[str, ...]) -> None:
 
 def find_categories(spec: RunSpec, sources: list[DataSource]) -> tuple[str, ...]:
     """The categories of the run: those asked for, else those that all its data know; sorted, for the record's order."""
-    if not sources:
-        return tuple(sorted(spec.categories))
-    known = [set(s.twin.categories if s.twin is not None else s.registration.categories) for s in sources]
+    known = [set(s.categories) for s in sources if s.categories]
+    if not known:
+        if spec.categories and sources:
+            raise UsageError(f"{sources[0].component.name} has no categories.", "Leave --category out.")
+        return tuple(sorted(spec.categories)) or ((ALL,) if sources else ())
     common = sorted(set.intersection(*known))
     unknown = sorted(set(spec.categories) - set(common))
     if unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -29,6 +29,9 @@ class RunSpec:
         visualize: leave pictures beside the record.
         force: run again although the run is finished (for `train`: fit again).
         offline: load nothing from the network.
+        layer: "auto" chooses the backbone's layer on the task's validation data; else it is a setting.
+        batch: images that the backbone sees at once; workers: threads that load images ahead. Neither changes a number.
+        cache: keep features on disk, and take those that are there.
     """
 
     backbone: str
@@ -48,6 +51,10 @@ class RunSpec:
     visualize: bool = False
     force: bool = False
     offline: bool = False
+    layer: Literal["auto"] | None = None
+    batch: int = 8
+    workers: int = 2
+    cache: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

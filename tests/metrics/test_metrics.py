@@ -9,15 +9,17 @@ from scipy.spatial.transform import Rotation
 from bench3d.geometry.camera import viewpoint_rotation
 from bench3d.geometry.rotations import random_rotations
 from bench3d.metrics import (
+    Rows,
+    across_bootstrap,
     best_constant_rotation,
     bootstrap_draws,
     cluster_bootstrap,
     fraction_below_strict,
     fraction_within_strict,
     macro_average,
-    macro_bootstrap,
     median_error_deg,
     pairwise_rotation_error_deg,
+    ratio_draws,
     rotation_error_deg,
 )
 
@@ -99,16 +101,32 @@ def test_bootstrap_is_deterministic_and_silent_without_clusters():
     values, names = np.arange(10.0), [str(i) for i in range(10)]
     assert cluster_bootstrap(values, names, "mean", 5) == cluster_bootstrap(values, names, "mean", 5)
     assert cluster_bootstrap(values, ["one"] * 10, "mean", 5) is None
-    assert macro_bootstrap({"car": (values, names), "bus": (values, ["one"] * 10)}, "mean", 0) is None
+    assert across_bootstrap({"car": Rows(values, names), "bus": Rows(values, ["one"] * 10)}, "mean", 0) is None
 
 
 def test_macro_interval_is_narrower_than_its_categories_and_blind_to_their_order():
     rng = np.random.default_rng(0)
-    groups = {name: (rng.random(60) < 0.7, [str(i) for i in range(60)]) for name in ("car", "bus", "tv", "chair")}
-    low, high = macro_bootstrap(groups, "mean", 0)
-    one = cluster_bootstrap(*groups["car"], "mean", 0)
+    groups = {name: Rows(rng.random(60) < 0.7, [str(i) for i in range(60)]) for name in ("car", "bus", "tv", "chair")}
+    low, high = across_bootstrap(groups, "mean", 0)
+    one = cluster_bootstrap(*groups["car"][:2], "mean", 0)
     assert 0.3 < (high - low) / (one[1] - one[0]) < 0.8
-    assert macro_bootstrap(dict(reversed(groups.items())), "mean", 0) == (low, high)
+    assert across_bootstrap(dict(reversed(groups.items())), "mean", 0) == (low, high)
+
+
+def test_weights_and_ways_across_categories():
+    """By hand: weighted means 1.5 and 4 of weights 4 and 1; macro 2.75, by 3 and 1 samples 2.125, pooled 2."""
+    rows = {
+        "bus": Rows(np.array([1.0, 3.0, 1.0]), ["a", "b", "a"], np.array([2.0, 1.0, 1.0])),
+        "car": Rows(np.array([4.0]), ["c"], np.array([1.0])),
+    }
+    numerator, denominator = ratio_draws(*rows["bus"][:2], np.random.default_rng(0), 50, rows["bus"].weights)
+    assert set(np.unique(numerator / denominator)) <= {1.0, 1.5, 3.0}
+    two = {
+        name: Rows(np.repeat(r.values, 2), ["x", "y"] * len(r.values), np.repeat(r.weights, 2))
+        for name, r in rows.items()
+    }
+    for across, value in (("macro", 2.75), ("samples", 2.125), ("pooled", 2.0)):
+        assert across_bootstrap(two, "mean", 0, across=across, samples={"bus": 3, "car": 1}) == (value, value)
 
 
 def test_chance_of_the_144_starts_is_about_three_in_a_hundred():
