@@ -179,6 +179,7 @@ def _look_at(path: Path, label: str, extractor: Extractor, spec: LookSpec, devic
     import torch
 
     from bench3d.contracts import ImageBatch
+    from bench3d.features.matching import blend
     from bench3d.features.statistics import map_statistics
     from bench3d.geometry.pixels import PixelGeometry
     from bench3d.runner.photo import load_photo
@@ -188,7 +189,7 @@ def _look_at(path: Path, label: str, extractor: Extractor, spec: LookSpec, devic
     started = time.perf_counter()
     images = torch.from_numpy(photo).permute(2, 0, 1)[None].contiguous().float() / 255
     batch = ImageBatch(images, torch.ones(1, 1, *photo.shape[:2]), (PixelGeometry.identity(size),), (label,))
-    feature_map = extractor(batch.to(device))[0].map
+    feature_map = blend(extractor(batch.to(device)))
     values = feature_map.values[0].cpu().numpy()  # waits for the device
     seconds = time.perf_counter() - started
     if not np.isfinite(values).all():

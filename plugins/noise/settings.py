@@ -1,0 +1,14 @@
+"""Settings of the noise backbone."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bench3d.features.settings import InputSettings
+
+
+class NoiseSettings(InputSettings):
+    """Input policy as for every backbone (cells of 8 pixels), and the noise."""
+
+    dim: int = Field(default=64, ge=1, le=8192, description="channels")
+    seed: int = Field(default=0, ge=0, description="another seed, another noise of every image")
