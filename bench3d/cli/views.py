@@ -14,10 +14,11 @@ from bench3d.cli.output import duration, gigabytes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench3d.records.schema import ChanceLevel, Record, Score
+    from bench3d.records.schema import ChanceLevel, GroupScore, Record, Score
 
 STATES = {"done": ("there", "green"), "todo": ("to do", "cyan"), "missing": ("MISSING", "bold red")}
 MEAN = "mean"
+MOST_BINS = 13  # bins of a grouping that fit side by side
 
 
 def print_plan(plan: Any, out: Console, estimate: Mapping[str, float]) -> None:
@@ -71,7 +72,7 @@ def record_table(record: Record, width: int) -> Table:
 
 
 def _record_table(record: Record, below: bool) -> Table:
-    metrics = list(dict.fromkeys(s.metric for s in record.scores))
+    metrics, averages = _columns(record)
     judged = {c.metric for c in record.chance} or set(metrics)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", no_wrap=True)
@@ -80,11 +81,9 @@ def _record_table(record: Record, below: bool) -> Table:
     table.add_column("n", justify="right")
     categories = sorted({s.category for s in record.scores} - {MEAN})
     for category in categories if len(categories) == 1 else [*categories, MEAN]:
-        scores = [record.score(m, category) for m in metrics]
-        if any(scores):
-            cells = [_cell(s, below, s.metric in judged) if s else Text("-") for s in scores]
-            n = max(s.n for s in scores if s)
-            table.add_row(Text(category, style="bold" if category == MEAN else ""), *cells, str(n))
+        _score_row(table, record, metrics, category, category, below, judged)
+    for average in averages:
+        _score_row(table, record, [f"{m} {average}" for m in metrics], MEAN, f" {average}", below, set())
     if record.chance:
         table.add_row(Text("by chance:", style="dim"))
     for name in dict.fromkeys(c.name for c in record.chance):
@@ -97,6 +96,46 @@ def _record_table(record: Record, below: bool) -> Table:
         if len({c.name for c in record.chance}) == 1:
             table.add_row(Text(" over chance", style="dim"), *(_margin(levels, m, below) for m in metrics), "")
     return table
+
+
+def _columns(record: Record) -> tuple[list[str], list[str]]:
+    """The metrics that get a column, and the other averages of them, such as "per pair" of "APE per pair"."""
+    names = list(dict.fromkeys(s.metric for s in record.scores))
+    averages = {n: n.partition(" per ")[2] for n in names if " per " in n and n.partition(" per ")[0] in names}
+    return [n for n in names if n not in averages], [f"per {a}" for a in dict.fromkeys(averages.values())]
+
+
+def _score_row(
+    table: Table, record: Record, metrics: Sequence[str], category: str, label: str, below: bool, judged: set[str]
+) -> None:
+    scores = [record.score(m, category) for m in metrics]
+    if any(scores):
+        cells = [_cell(s, below, s.metric in judged) if s else Text("-") for s in scores]
+        n = max(s.n for s in scores if s)
+        table.add_row(Text(label, style="bold" if label == MEAN else ""), *cells, str(n))
+
+
+def group_tables(record: Record) -> list[Table]:
+    """The headline metric by every grouping of a few bins: the bins as columns, averaged over the categories."""
+    tables = []
+    mine = [g for g in record.groups if g.metric == record.headline]
+    for by in dict.fromkeys(g.by for g in mine):
+        bins: dict[str, list[GroupScore]] = {}
+        for group in mine:
+            if group.by == by:
+                bins.setdefault(group.bin, []).append(group)
+        if not 1 < len(bins) <= MOST_BINS:
+            continue
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column(f"by {by.replace('_', ' ')}", style="dim", no_wrap=True)
+        for name in bins:
+            table.add_column(name, justify="right")
+        means = [sum(g.value for g in found) / len(found) for found in bins.values()]
+        unit = mine[0].unit
+        table.add_row(f" {record.headline} {unit}", *(number(value, unit) for value in means))
+        table.add_row(" n", *(str(sum(g.n for g in found)) for found in bins.values()), style="dim")
+        tables.append(table)
+    return tables
 
 
 def _margin(levels: Mapping[tuple[str, str], ChanceLevel], metric: str, below: bool) -> Text:
@@ -131,6 +170,8 @@ def print_record(record: Record, path: Path | None, out: Console) -> None:
         out.print(Text(record.message, style="red"))
     if record.scores:
         out.print(record_table(record, out.width))
+        for table in group_tables(record):
+            out.print(table)
     for line in footer(record):
         out.print(line)
     count = len(record.pictures)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from bench3d.contracts import FeatureMap, ImageBatch, Model, WeightedMap
+from bench3d.features.fingerprint import canonical, class_name, digest_of, net_parts, net_tensors, plain, stamp_of
 from bench3d.features.settings import InputSettings
 
 
@@ -74,6 +75,7 @@ class DenseBackbone(Model):
         self.canvas = settings.canvas(patch)
         self._mean, self._std = tuple(mean), tuple(std)
         self._facts = dict(facts or {})
+        self._fingerprint: tuple[Any, str] | None = None
 
     def features(self, batch: ImageBatch) -> list[WeightedMap]:
         """One map (B, C, h, w) float32 of the whole batch, padding included (see `batch.valid`).
@@ -90,6 +92,23 @@ class DenseBackbone(Model):
         stride, origin = (float(self.patch),) * 2, (self.origin,) * 2
         geometry = tuple(g.resized(size).with_grid(grid, stride, origin) for g in batch.geometry)
         return [WeightedMap(FeatureMap(values, geometry))]
+
+    def fingerprint(self, category: str | None = None) -> str | None:
+        """Hash of the network (tensors, classes, plain attributes), the input policy and the normalisation.
+
+        Computed again only where something of it has changed. None where it cannot be told: the network is a closure,
+        has hooks, or a subclass has attributes that are no plain values.
+        """
+        own = {k: plain(v) for k, v in vars(self).items() if k not in ("net", "device", "_facts", "_fingerprint")}
+        net = net_parts(self.net)
+        if net is None or any(v is None for v in own.values()):
+            return None
+        parts = {"class": class_name(self), "net": net, "own": own}
+        tensors = net_tensors(self.net)
+        stamp = (canonical(parts), stamp_of(tensors))
+        if self._fingerprint is None or self._fingerprint[0] != stamp:
+            self._fingerprint = (stamp, digest_of(parts, tensors))
+        return self._fingerprint[1]
 
     def describe(self) -> dict[str, Any]:
         """Facts for the record."""
