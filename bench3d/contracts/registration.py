@@ -87,11 +87,18 @@ class BackboneRegistration(Registration):
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterRegistration(Registration):
-    """factory(settings) -> Adapter; same verbs as a shape model (`fit`, `apply`)."""
+    """factory(settings) -> Adapter; same verbs as a shape model (`fit`, `load`, `apply`).
+
+    It is fitted on `train_dataset`, or with `accepts` on any folder given by --data that a data set providing that
+    contract recognises. With `checkpoints`, `NAME:PATH` takes a checkpoint (a file, a folder, or a hub file
+    "organisation/repository/file") instead of a fit; the adapter's `load` reads it.
+    """
 
     kind: ClassVar[str] = "adapter"
     per_category: bool = False
     train_dataset: str | None = None
+    accepts: str | None = None
+    checkpoints: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
