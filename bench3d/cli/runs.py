@@ -222,7 +222,11 @@ def shape_model_for_short(adapter: str, shape_model: str) -> tuple[str, str]:
         UsageError: two different shape models.
     """
     registry = load_registry()
-    if adapter == NONE or adapter in registry.names("adapter"):
+    if (
+        adapter == NONE
+        or adapter in registry.names("adapter")
+        or adapter.partition(":")[0] in registry.names("adapter")
+    ):
         return adapter, shape_model
     if adapter not in registry.names("shape-model"):
         raise UnknownNameError(f"There is no adapter named {adapter}.", did_you_mean(adapter, fittable()))

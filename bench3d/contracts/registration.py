@@ -91,7 +91,8 @@ class AdapterRegistration(Registration):
 
     It is fitted on `train_dataset`, or with `accepts` on any folder given by --data that a data set providing that
     contract recognises. With `checkpoints`, `NAME:PATH` takes a checkpoint (a file, a folder, or a hub file
-    "organisation/repository/file") instead of a fit; the adapter's `load` reads it.
+    "organisation/repository/file") instead of a fit; the adapter's `load` reads it. With `own_input` it is trained at
+    an input size of its own, so that the backbone's input policy is no part of its recipe and one fit serves all tasks.
     """
 
     kind: ClassVar[str] = "adapter"
@@ -99,6 +100,9 @@ class AdapterRegistration(Registration):
     train_dataset: str | None = None
     accepts: str | None = None
     checkpoints: bool = False
+    own_input: bool = False
+    default_preset: str = "paper"
+    synthetic_preset: str = "quick"
 
 
 @dataclass(frozen=True, kw_only=True)

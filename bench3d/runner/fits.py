@@ -27,7 +27,7 @@ from bench3d.runner.models import (
 )
 from bench3d.runner.plan import FitPlan, plan_fits
 from bench3d.runner.resolve import Resolved
-from bench3d.runner.sources import Component
+from bench3d.runner.sources import ALL, Component
 from bench3d.runner.spec import RunSpec
 
 NOTE = "fit.json"
@@ -89,12 +89,17 @@ def fit_and_apply(plan: FitPlan, device: str, progress: Progress, again: bool = 
     for kind, component in (("adapter", resolved.adapter), ("shape-model", resolved.shape)):
         if component is None:
             continue
+        if kind == "adapter" and resolved.checkpoint is not None:
+            path = resolved.checkpoint.fetch(f"adapter {component.name}")
+            artifact = create_fitted(component, kind).load(path)
+            model = with_artifacts(model, component, kind, {ALL: artifact}, device)
+            continue
         jobs = [job for job in plan.jobs if job.kind == kind]
         source = resolved.train[component.name].open() if any(again or not j.done for j in jobs) else None
         artifacts = {}
         for job in jobs:
             artifact = _ensure(job, component, model, source, plan, device, progress, again)
-            artifacts[job.category or "all"] = artifact
+            artifacts[job.category or ALL] = artifact
             made.append((job, artifact))
         model = with_artifacts(model, component, kind, artifacts, device)
     return Fitted(model, tuple(made))

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from bench3d.contracts import AdapterRegistration
 from bench3d.errors import DataError
+from bench3d.features.settings import InputSettings
 from bench3d.records import identity_hash, short
 from bench3d.runner.resolve import Resolved
-from bench3d.runner.sources import ALL
+from bench3d.runner.sources import ALL, Component
 from bench3d.runner.spec import RunSpec
 
 ARTIFACT = "artifact.json"
@@ -45,6 +46,8 @@ def fit_jobs(spec: RunSpec, resolved: Resolved) -> tuple[FitJob, ...]:
     """The artifacts in the order in which they are needed: the adapter's, then the shape model's on top of it."""
     jobs: list[FitJob] = []
     below: dict[str | None, str | None] = {}
+    if resolved.checkpoint is not None:
+        below[None] = identity_hash(resolved.adapter_identity() or {})
     if resolved.adapter is not None and resolved.adapter.name in resolved.train:
         registration = resolved.adapter.registration
         assert isinstance(registration, AdapterRegistration)
@@ -78,7 +81,7 @@ def _job(
         "schema": "bench3d.recipe/1",
         "kind": kind,
         "component": component.identity("fit"),
-        "backbone": resolved.backbone_identity("fit"),
+        "backbone": _backbone(resolved, component),
         "adapter": adapter_recipe,
         "dataset": {**source.component.identity("fit"), "fingerprints": data},
         "category": category,
@@ -87,6 +90,15 @@ def _job(
     recipe = identity_hash(inputs)
     folder = spec.results / "fits" / component.name / file_name(spec.backbone) / f"{category or 'all'}-{short(recipe)}"
     return FitJob(component.name, kind, category, inputs, recipe, folder)
+
+
+def _backbone(resolved: Resolved, component: Component) -> dict[str, Any]:
+    """The backbone as a fit sees it: without its input policy where the fit has one of its own."""
+    identity = resolved.backbone_identity("fit")
+    if getattr(component.registration, "own_input", False):
+        policy = InputSettings.model_fields
+        identity = {**identity, "settings": {k: v for k, v in identity["settings"].items() if k not in policy}}
+    return identity
 
 
 def file_name(text: str) -> str:

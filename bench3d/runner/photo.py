@@ -21,6 +21,7 @@ from bench3d.runner.fits import read_note
 from bench3d.runner.jobs import FitJob
 from bench3d.runner.models import build_backbone, choose_device, create_fitted, settle_numerics, with_artifacts
 from bench3d.runner.plan import plan_fits
+from bench3d.runner.sources import ALL
 from bench3d.runner.spec import PredictSpec, RunSpec
 
 CANVAS = 512
@@ -118,7 +119,9 @@ def _model(spec: PredictSpec, device: str) -> Model:
             continue
         fitter = create_fitted(component, kind)
         artifacts: dict[str, Artifact] = {}
-        if kind == "shape-model" and spec.checkpoint is not None:
+        if kind == "adapter" and resolved.checkpoint is not None:
+            artifacts[ALL] = fitter.load(resolved.checkpoint.fetch(f"adapter {component.name}"))
+        elif kind == "shape-model" and spec.checkpoint is not None:
             artifact = fitter.load(spec.checkpoint)
             if artifact.category not in (None, spec.category):
                 raise WeightsError(f"{spec.checkpoint} was trained for {artifact.category}, not for {spec.category}.")
@@ -126,7 +129,7 @@ def _model(spec: PredictSpec, device: str) -> Model:
         else:
             for job in plan.jobs:
                 if job.kind == kind:
-                    artifacts[job.category or "all"] = fitter.load(_trained(job, spec))
+                    artifacts[job.category or ALL] = fitter.load(_trained(job, spec))
         model = with_artifacts(model, component, kind, artifacts, device)
     return model
 

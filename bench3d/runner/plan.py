@@ -68,7 +68,7 @@ def plan_fits(spec: RunSpec) -> FitPlan:
         UsageError, WeightsError: as `resolve_spec`; there is nothing to fit.
     """
     resolved = resolve_spec(spec)
-    if resolved.adapter is None and resolved.shape is None:
+    if (resolved.adapter is None or resolved.checkpoint is not None) and resolved.shape is None:
         raise UsageError("There is nothing to train.", "Add --adapter NAME or --shape-model NAME.")
     steps, problem = _data_steps(resolved)
     jobs = fit_jobs(spec, resolved)
@@ -92,7 +92,7 @@ def plan_run(spec: RunSpec) -> RunPlan:
     lacking = [
         c.name
         for c in (resolved.adapter, resolved.shape)
-        if c is not None and _trained(c) and c.name not in resolved.train
+        if c is not None and _trained(c) and c.name not in resolved.train and not _given(c, resolved)
     ]
     if lacking:
         raise CapabilityError(f"{lacking[0]} names no dataset to be trained on.")
@@ -142,7 +142,7 @@ def measurement_of(spec: RunSpec, resolved: Resolved, jobs: tuple[FitJob, ...]) 
     return {
         "schema": "bench3d.measurement/1",
         "backbone": resolved.backbone_identity(),
-        "adapter": None if resolved.adapter is None else resolved.adapter.identity(),
+        "adapter": resolved.adapter_identity(),
         "shape_model": None if resolved.shape is None else resolved.shape.identity(),
         "task": task.identity(),
         "protocol": None if protocol is None else {"name": protocol.name, "version": protocol.version},
@@ -162,7 +162,10 @@ def measurement_of(spec: RunSpec, resolved: Resolved, jobs: tuple[FitJob, ...]) 
 def run_label(resolved: Resolved) -> str:
     """The readable part of a run's folder name: backbone, adapter, shape model, protocol."""
     parts = [resolved.backbone.name]
-    parts += [c.name for c in (resolved.adapter, resolved.shape) if c is not None]
+    for component in (resolved.adapter, resolved.shape):
+        if component is not None:
+            given = resolved.checkpoint if component is resolved.adapter else None
+            parts.append(component.name if given is None else f"{component.name}-{Path(given.text).name}")
     parts += [resolved.protocol.name] if resolved.protocol is not None else []
     return file_name("-".join(parts))
 
@@ -180,6 +183,11 @@ def _find(store: RunStore, identity: str, force: bool) -> tuple[Path, Record] | 
         if force:
             return None
         raise
+
+
+def _given(component: Any, resolved: Resolved) -> bool:
+    """Whether a component is an adapter that comes from a checkpoint."""
+    return component is resolved.adapter and resolved.checkpoint is not None
 
 
 def _trained(component: Any) -> bool:

@@ -19,11 +19,12 @@ from bench3d.errors import CapabilityError, UnknownNameError, UsageError, Weight
 from bench3d.plugins import incompatibilities, load_preset, load_registry, load_settings
 from bench3d.plugins.names import did_you_mean
 from bench3d.records import file_digest
+from bench3d.runner.checkpoints import Checkpoint, split_adapter
 from bench3d.runner.sources import Component, DataSource, find_categories, find_sources
 from bench3d.runner.spec import RunSpec
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    pass
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Resolved:
     backbone: Component
     weights: Any
     adapter: Component | None
+    checkpoint: Checkpoint | None  # of the adapter, in place of a fit
     shape: Component | None
     preset: str | None
     task: Component | None
@@ -40,6 +42,13 @@ class Resolved:
     test: DataSource | None
     train: Mapping[str, DataSource]  # name of the adapter or shape model -> its training data
     categories: tuple[str, ...]
+
+    def adapter_identity(self) -> dict[str, Any] | None:
+        """Name, version and settings of the adapter, and its checkpoint where one was given."""
+        if self.adapter is None:
+            return None
+        given = {} if self.checkpoint is None else {"checkpoint": self.checkpoint.identity}
+        return {**self.adapter.identity(), **given}
 
     def backbone_identity(self, purpose: Literal["identity", "fit"] = "identity") -> dict[str, Any]:
         """Name, version, settings and weights of the backbone."""
@@ -55,7 +64,8 @@ def resolve_spec(spec: RunSpec) -> Resolved:
     """
     registry = load_registry()
     backbone = registry.get("backbone", spec.backbone)
-    adapter = None if spec.adapter == "none" else registry.get("adapter", spec.adapter)
+    adapter_name, checkpoint = split_adapter(registry, spec.adapter)
+    adapter = None if spec.adapter == "none" else registry.get("adapter", adapter_name)
     shape = None if spec.shape_model == "none" else registry.get("shape-model", spec.shape_model)
     task = None if spec.task in (None, "none") else registry.get("task", str(spec.task))
     assert isinstance(backbone, BackboneRegistration)
@@ -66,9 +76,10 @@ def resolve_spec(spec: RunSpec) -> Resolved:
     if reasons:
         raise CapabilityError(reasons[0], " ".join(reasons[1:]) or None)
     scopes = _scopes(spec, {"adapter": adapter, "shape": shape})
-    preset, shape_settings, wanted = _shape_settings(shape, scopes.get("shape", {}), spec.synthetic)
+    preset, shape_settings, wanted = _fitted_settings(shape, scopes.get("shape", {}), spec.synthetic)
+    adapter_preset, adapter_settings, _ = _fitted_settings(adapter, scopes.get("adapter", {}), spec.synthetic)
     protocol = None if task is None else _protocol(task, spec.protocol)
-    sources = find_sources(spec, scopes.get("data", {}), task, adapter, shape)
+    sources = find_sources(spec, scopes.get("data", {}), task, None if checkpoint else adapter, shape)
     test = sources.get(task.name) if task is not None else None
     _categories_agree(test, sources, shape)
     # A shape model was fitted on the backbone as its preset wants it, so that goes before the protocol's wish.
@@ -78,9 +89,10 @@ def resolve_spec(spec: RunSpec) -> Resolved:
             backbone, spec.backbone, load_settings(backbone, overrides=scopes.get("backbone"), wanted=wanted)
         ),
         weights=weights_identity(backbone, spec.backbone, spec.weights),
-        adapter=None if adapter is None else Component(adapter, spec.adapter, _own(adapter, scopes, "adapter")),
+        adapter=None if adapter is None else Component(adapter, adapter_name, adapter_settings),
+        checkpoint=checkpoint,
         shape=None if shape is None else Component(shape, spec.shape_model, shape_settings),
-        preset=preset,
+        preset=preset if shape is not None else adapter_preset,
         task=_task(task, protocol, scopes.get("task", {})),
         protocol=protocol,
         test=test,
@@ -132,11 +144,6 @@ def _scopes(spec: RunSpec, parts: Mapping[str, Registration | None]) -> dict[str
     return {scope: dict(values) for scope, values in spec.settings.items()}
 
 
-def _own(registration: Registration, scopes: Mapping[str, Mapping[str, Any]], scope: str) -> BaseModel:
-    settings: BaseModel = load_settings(registration, overrides=scopes.get(scope))
-    return settings
-
-
 def _task(task: TaskRegistration | None, protocol: Protocol | None, overrides: Mapping[str, Any]) -> Component | None:
     if task is None:
         return None
@@ -144,17 +151,17 @@ def _task(task: TaskRegistration | None, protocol: Protocol | None, overrides: M
     return Component(task, task.name, settings)
 
 
-def _shape_settings(
-    shape: ShapeModelRegistration | None, overrides: dict[str, Any], synthetic: bool
+def _fitted_settings(
+    fitted: AdapterRegistration | ShapeModelRegistration | None, overrides: dict[str, Any], synthetic: bool
 ) -> tuple[str | None, Any, Mapping[str, Any]]:
     """Name of the preset, resolved settings, and what the preset wishes of the backbone."""
-    if shape is None:
+    if fitted is None:
         return None, None, {}
     chosen = overrides.pop("preset", None)
-    if chosen is None and shape.presets is not None:
-        chosen = shape.synthetic_preset if synthetic else shape.default_preset
-    preset = None if chosen is None else load_preset(shape, str(chosen))
-    settings = load_settings(shape, preset=preset, overrides=overrides)
+    if chosen is None and fitted.presets is not None:
+        chosen = fitted.synthetic_preset if synthetic else fitted.default_preset
+    preset = None if chosen is None else load_preset(fitted, str(chosen))
+    settings = load_settings(fitted, preset=preset, overrides=overrides)
     return chosen, settings, {} if preset is None else preset.backbone
 
 

@@ -113,11 +113,13 @@ def find_sources(
         twin, root, rest = _twin(spec, root, overrides)
     found: dict[str, tuple[DatasetRegistration, Path | None]] = {}
     if task is not None:
-        found[task.name] = _of_task(task, root if spec.data is not None and twin is None else None)
+        given = root if spec.data is not None and twin is None else None
+        found[task.name] = _recognised(_dataset(task.dataset), task.accepts, given)
     for owner in fitted:
         trained_on = getattr(owner, "train_dataset", None)
         if owner is not None and trained_on:
-            found[owner.name] = (_dataset(trained_on), None)
+            given = spec.data if task is None and twin is None else None
+            found[owner.name] = _recognised(_dataset(trained_on), getattr(owner, "accepts", None), given)
     every = [registration for registration, _ in found.values()]
     for registration in every:
         if twin is not None and registration.synth is None:
@@ -136,19 +138,20 @@ def _dataset(name: str) -> DatasetRegistration:
     return registration
 
 
-def _of_task(task: TaskRegistration, given: Path | None) -> tuple[DatasetRegistration, Path | None]:
-    """The task's data set; or, where the folder that a user gives is of another layout that the task accepts, that one.
+def _recognised(
+    own: DatasetRegistration, accepts: str | None, given: Path | None
+) -> tuple[DatasetRegistration, Path | None]:
+    """The data set; or, where the folder that a user gives is of another layout that is accepted, that one.
 
     Returns:
         the data set, and its folder where that is not the one under the data root.
     """
-    own = _dataset(task.dataset)
-    if given is None or task.accepts is None or given.name == own.folder or (given / own.folder).is_dir():
+    if given is None or accepts is None or given.name == own.folder or (given / own.folder).is_dir():
         return own, None
     others = [r for r in load_registry().registrations("dataset") if r.name != own.name]
     for registration in (own, *others):
         assert isinstance(registration, DatasetRegistration)
-        if task.accepts not in registration.provides or registration.recognise is None:
+        if accepts not in registration.provides or registration.recognise is None:
             continue
         if resolve(registration.recognise, f"dataset {registration.name}")(given):
             return registration, given

@@ -76,7 +76,7 @@ def test_doctor_reports_broken_and_colliding_plugins_and_says_so_by_its_exit_cod
         (["run", "--backbone", "hog", "--task", "x", "--adapter", "comon3d"], 2, "Did you mean common3d?"),
         (["run", "--backbone", "hog", "--task", "x", "--set", "shap.lr=1"], 2, "no scope shap.\nDid you mean shape?"),
         (["train", "--backbone", "hog"], 2, "There is nothing to train."),
-        (["data", "check", "pascal3"], 2, "Did you mean pascal3d?"),
+        (["data", "check", "pascal3"], 2, "Did you mean pascal3d or pf-pascal?"),
         (["data", "check", "pascal3d", "--data", "/nonexistent"], 3, "pascal3d was not found"),
         (["predict", "x.jpg", "--category", "car", "--backbone", "hog", "--box", "1,2,3"], 2, "not four numbers"),
         (["predict", "x.jpg", "--category", "car", "--backbone", "hog", "--box", "5,2,3,9"], 2, "is empty"),
