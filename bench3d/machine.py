@@ -40,3 +40,25 @@ def peak_device_bytes(device: str) -> int | None:
     import torch
 
     return int(torch.cuda.max_memory_allocated(device))
+
+
+def available_bytes() -> int:
+    """Main memory that can be had without swapping; 4 GiB where the system does not tell."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 4 * 2**30
+
+
+def free_device_bytes(device: str) -> int:
+    """Free memory of a GPU."""
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])

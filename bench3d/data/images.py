@@ -5,6 +5,7 @@ EXIF orientation is not applied: annotations of the official data sets refer to 
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,21 @@ def load_rgb(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
         DataError: the file is missing, is no image, is truncated, or has another size.
     """
     return _decode(path, size, "RGB")
+
+
+def read_image_bytes(path: Path) -> bytes:
+    """A file's bytes, not decoded; DataError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"The image {path} is missing.", "Complete the data set.") from None
+    except OSError as error:
+        raise _broken(path, error) from error
+
+
+def decode_rgb(content: bytes, path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 of a file's bytes, for one who has read them already; `path` is for messages. See `load_rgb`."""
+    return _decode(path, size, "RGB", content)
 
 
 def load_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -60,10 +76,10 @@ def load_depth_co3d(
     return depth
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(W, H) from the header, without decoding."""
+def image_size(path: Path, content: bytes | None = None) -> tuple[int, int]:
+    """(W, H) from the header, without decoding; of `content` where the file's bytes have been read already."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else BytesIO(content)) as image:
             return image.size
     except FileNotFoundError:
         raise DataError(f"The image {path} is missing.", "Complete the data set.") from None
@@ -71,9 +87,9 @@ def image_size(path: Path) -> tuple[int, int]:
         raise _broken(path, error) from error
 
 
-def _decode(path: Path, size: tuple[int, int] | None, mode: str | None) -> np.ndarray:
+def _decode(path: Path, size: tuple[int, int] | None, mode: str | None, content: bytes | None = None) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else BytesIO(content)) as image:
             values = np.array(image if mode is None else image.convert(mode))
     except FileNotFoundError:
         raise DataError(f"The image {path} is missing.", "Complete the data set.") from None

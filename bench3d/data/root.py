@@ -18,7 +18,7 @@ def data_root(argument: str | os.PathLike[str] | None = None) -> Path:
         return Path(argument).expanduser()
     if os.environ.get(ENVIRONMENT):
         return Path(os.environ[ENVIRONMENT]).expanduser()
-    return _user_cache() / "bench3d" / "data"
+    return user_cache() / "bench3d" / "data"
 
 
 def twin_root(root: Path, name: str) -> Path:
@@ -58,7 +58,8 @@ def human_bytes(count: int | None) -> str:
     return f"{value:.1f} TB"
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """The user's cache folder, as the operating system has it."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":

@@ -92,6 +92,7 @@ class FeatureEncoder:
 
     def expect(self, requests: Iterable[ImageRequest]) -> None:
         """Says which images come next; starts to load them. `requests` is read as far as it is needed."""
+        self._memory.forget_order()
         self._loader.expect(requests)
 
     def maps(self, request: ImageRequest) -> list[WeightedMap]:
@@ -168,9 +169,10 @@ class FeatureEncoder:
                 with self._timed("cache_seconds"):
                     fingerprint = self._fingerprints.get(image.request.category) or ""
                     self._cache.put(image.key, own, fingerprint=fingerprint, description=self._label)
+        self._memory.put(first.request, maps[0])
         # Backwards: what is wanted next is then the last to go.
-        for image, own in zip(reversed(images), reversed(maps), strict=True):
-            self._memory.put(image.request, own)
+        for image, own in zip(reversed(images[1:]), reversed(maps[1:]), strict=True):
+            self._memory.put(image.request, own, ahead=True)
         return maps[0]
 
     def _stack(self, images: list[Loaded]) -> ImageBatch:

@@ -23,7 +23,7 @@ class AxisCells:
     Attributes:
         low, high: (P,) int64 neighbouring cells; equal on a map of one cell.
         weight: (P,) float64 in [0, 1], share of `high`.
-        start: (Q + 1,) int64; the points start[q] to start[q + 1] lie between cells q and q + 1 (Q = max(cells - 1, 1)).
+        start: (Q + 1,) int64, Q = max(cells - 1, 1): points start[q] to start[q + 1] lie between cells q and q + 1.
     """
 
     low: np.ndarray

@@ -10,6 +10,9 @@ from bench3d.features.lattice import AxisCells, Lattice
 CANCELLED = 1e-8
 """Of the corners' mean squared norm: an interpolated vector with a smaller squared norm is rounding noise."""
 
+ROWS = 128
+"""Lattice rows whose norms are computed at once."""
+
 
 def gram_maps(values: torch.Tensor) -> torch.Tensor:
     """Inner products of neighbouring cells, float64: with itself, right, below, below right; right with below.
@@ -40,19 +43,20 @@ def inverse_norms(gram: torch.Tensor, lattice: Lattice) -> torch.Tensor:
     """
     columns, rows = lattice.on((gram.shape[2], gram.shape[1]))
     x0, x1, y0, y1 = (torch.from_numpy(i).to(gram.device) for i in (columns.low, columns.high, rows.low, rows.high))
-    u = torch.from_numpy(columns.weight).to(gram.device)
-    out = torch.empty(len(rows.low), len(columns.low), device=gram.device)
-    itself, right, below, falling, rising = gram
-    for j in range(len(y0)):
-        top, bottom, v = y0[j], y1[j], float(rows.weight[j])
+    u, every_v = (torch.from_numpy(axis.weight).to(gram.device) for axis in (columns, rows))
+    out = torch.empty(len(y0), len(x0), device=gram.device)
+    for start in range(0, len(y0), ROWS):
+        part = slice(start, start + ROWS)
+        top, bottom, v = y0[part, None], y1[part, None], every_v[part, None]
         a, b, c, d = (1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v
+        itself, right, below, falling, rising = gram
         faa, fbb, fcc, fdd = itself[top, x0], itself[top, x1], itself[bottom, x0], itself[bottom, x1]
         square = a * a * faa + b * b * fbb + c * c * fcc + d * d * fdd
         square = square + 2 * (a * b * right[top, x0] + c * d * right[bottom, x0])
         square = square + 2 * (a * c * below[top, x0] + b * d * below[top, x1])
         square = square + 2 * (a * d * falling[top, x0] + b * c * rising[top, x0])
         corners = a * faa + b * fbb + c * fcc + d * fdd
-        out[j] = torch.where(square <= CANCELLED * corners, 0.0, square.rsqrt()).float()
+        out[part] = torch.where(square <= CANCELLED * corners, 0.0, square.rsqrt()).float()
     return out
 
 

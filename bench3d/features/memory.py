@@ -1,4 +1,4 @@
-"""Feature maps kept in memory: the least recently used go first when a budget of bytes is spent."""
+"""Feature maps kept in memory: the least recently used go first where a budget of bytes is spent."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ MOST_ON_CPU = 4 * 2**30
 class MapMemory:
     """Weighted maps by request.
 
+    What was computed ahead and not asked for yet goes last, and of that first what was put first.
+
     Attributes:
         budget: bytes; maps larger than all of it are not kept.
         used: bytes kept now.
@@ -23,40 +25,45 @@ class MapMemory:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.used = 0
-        self._maps: OrderedDict[ImageRequest, list[WeightedMap]] = OrderedDict()
+        self._asked: OrderedDict[ImageRequest, list[WeightedMap]] = OrderedDict()
+        self._ahead: OrderedDict[ImageRequest, list[WeightedMap]] = OrderedDict()
 
     def __contains__(self, request: ImageRequest) -> bool:
-        return request in self._maps
-
-    def __len__(self) -> int:
-        return len(self._maps)
+        return request in self._asked or request in self._ahead
 
     def get(self, request: ImageRequest) -> list[WeightedMap] | None:
         """The maps of a request, which becomes the most recently used; None where they are not kept."""
-        maps = self._maps.get(request)
+        maps = self._asked.pop(request, None) or self._ahead.pop(request, None)
         if maps is None:
             return None
-        self._maps.move_to_end(request)
+        self._asked[request] = maps
         return list(maps)
 
-    def put(self, request: ImageRequest, maps: Sequence[WeightedMap]) -> None:
-        """Keeps maps as the most recently used; others go until the budget holds."""
+    def put(self, request: ImageRequest, maps: Sequence[WeightedMap], ahead: bool = False) -> None:
+        """Keeps maps as the most recently used, or as computed `ahead`; others go until the budget holds."""
         self._drop(request)
         size = map_bytes(maps)
         if size > self.budget:
             return
-        self._maps[request] = list(maps)
+        (self._ahead if ahead else self._asked)[request] = list(maps)
         self.used += size
         while self.used > self.budget:
-            self._drop(next(iter(self._maps)))
+            rest = (r for kept in (self._asked, self._ahead) for r in kept if r != request)
+            self._drop(next(rest))
+
+    def forget_order(self) -> None:
+        """Nothing is ahead any more: what was, is as good as used longest ago."""
+        self._asked = OrderedDict([*self._ahead.items(), *self._asked.items()])
+        self._ahead = OrderedDict()
 
     def clear(self) -> None:
         """Forgets everything."""
-        self._maps.clear()
+        self._asked.clear()
+        self._ahead.clear()
         self.used = 0
 
     def _drop(self, request: ImageRequest) -> None:
-        maps = self._maps.pop(request, None)
+        maps = self._asked.pop(request, None) or self._ahead.pop(request, None)
         if maps is not None:
             self.used -= map_bytes(maps)
 

@@ -10,10 +10,12 @@ from bench3d.metrics.bootstrap import (
     ratio_draws,
 )
 from bench3d.metrics.chance import best_constant_rotation, fraction_within_strict, median_error_deg
+from bench3d.metrics.points import PointChance
 from bench3d.metrics.rotation import pairwise_rotation_error_deg, rotation_error_deg
 from bench3d.metrics.scores import fraction_below_strict, macro_average
 
 __all__ = [
+    "PointChance",
     "Rows",
     "Statistic",
     "across_bootstrap",

@@ -1,116 +1,169 @@
-"""What a uniformly random point of a search domain scores: the chance level of every correspondence figure."""
+"""What a random point of the search domain would score: the chance level of a correspondence.
+
+For every truth point: the probability that a uniform draw from the domain is closer than a radius (exact), and the
+expected distance (exact for small domains; for large ones a convolution of the domain with the distance, to 1e-3).
+"""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
-from scipy import fft
+from numba import njit, prange
+from scipy.fft import irfft2, next_fast_len, rfft2
+
+DIRECT_POINTS = 2048
+"""Domains of at most so many points are summed point by point."""
+
+SIDE = 512
+"""Larger domains are gathered into blocks, so many per side at most, before the convolution."""
 
 
 class PointChance:
-    """Exact expectations over the points (xs[i], ys[j]) with valid[j, i], all equally likely.
+    """A uniform draw from a domain of points.
 
     Args:
-        xs, ys: evenly spaced columns (W,) and rows (H,) in pixels.
-        valid: (H, W) bool, None for all points.
+        domain: (H, W) bool, the points that a matcher searches.
+        x: (W,) ascending positions of the columns in the unit of the metric; None is pixel centres (0.5, 1.5, ...).
+        y: (H,) of the rows.
 
     Raises:
-        ValueError: no point is valid, or the spacing is uneven.
+        ValueError: shapes that do not fit, an axis that descends or is not finite, a domain without points.
     """
 
-    def __init__(self, xs: np.ndarray, ys: np.ndarray, valid: np.ndarray | None = None) -> None:
-        self._xs, self._ys = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
-        self._step = (_spacing(self._xs), _spacing(self._ys))
-        whole = np.ones((len(self._ys), len(self._xs)), dtype=bool) if valid is None else np.asarray(valid, dtype=bool)
-        self.count = int(whole.sum())
-        if self.count == 0:
-            raise ValueError("a search domain without a point has no chance level")
-        self._valid = whole
-        self._sums = np.zeros((len(self._ys), len(self._xs) + 1), dtype=np.int64)
-        np.cumsum(whole, axis=1, out=self._sums[:, 1:])
-        self._table: np.ndarray | None = None
+    def __init__(self, domain: np.ndarray, x: np.ndarray | None = None, y: np.ndarray | None = None) -> None:
+        domain = np.asarray(domain, dtype=bool)
+        if domain.ndim != 2 or not domain.any():
+            raise ValueError("a search domain must be (H, W) with at least one point")
+        axes = [
+            np.arange(n) + 0.5 if a is None else np.asarray(a, float) for n, a in zip(domain.shape, (y, x), strict=True)
+        ]
+        for axis, n in zip(axes, domain.shape, strict=True):
+            if axis.shape != (n,) or not np.isfinite(axis).all() or (np.diff(axis) < 0).any():
+                raise ValueError(f"positions must be finite and ascending, {n} of them, for a domain {domain.shape}")
+        rows, columns = (np.flatnonzero(domain.any(axis=1 - k)) for k in (0, 1))
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        self._domain = np.ascontiguousarray(domain[box])
+        self._y, self._x = axes[0][box[0]], axes[1][box[1]]
+        self.points = int(self._domain.sum())
+        self._before = np.zeros((len(self._y), len(self._x) + 1), dtype=np.int64)
+        np.cumsum(self._domain, axis=1, out=self._before[:, 1:])
+        self._mean: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
-    def within(self, truth: np.ndarray, radius: float, inclusive: bool = False) -> np.ndarray:
-        """Probability that a random point is closer to each truth (N, 2) than `radius` (or as close): (N,)."""
-        points = np.ascontiguousarray(truth, dtype=np.float64).reshape(-1, 2)
-        counts = _count_within(points, self._xs, self._ys, self._sums, float(radius), inclusive)
-        return np.asarray(counts) / self.count
+    @staticmethod
+    def rectangle(x: np.ndarray, y: np.ndarray) -> PointChance:
+        """The full lattice of columns `x` (W,) and rows `y` (H,)."""
+        return PointChance(np.ones((len(y), len(x)), dtype=bool), x, y)
+
+    def within(self, truth: np.ndarray, radius: float | np.ndarray) -> np.ndarray:
+        """Probability that a draw is closer than `radius` (strict) to each truth point. Exact.
+
+        Args:
+            truth: (N, 2) x, y; a point that is not finite gives NaN.
+            radius: one for all, or (N,).
+
+        Returns:
+            (N,) float64.
+        """
+        truth = np.ascontiguousarray(truth, dtype=np.float64).reshape(-1, 2)
+        radii = np.ascontiguousarray(np.broadcast_to(np.asarray(radius, dtype=np.float64), len(truth)))
+        share = _count_within(truth, radii, self._x, self._y, self._before) / self.points
+        return np.where(np.isfinite(truth).all(axis=1) & ~np.isnan(radii), share, np.nan)
 
     def distance(self, truth: np.ndarray) -> np.ndarray:
-        """Expected distance in pixels of a random point from each truth (N, 2): (N,).
+        """Expected distance of a draw to each truth point (N, 2) -> (N,) float64, in the unit of the axes."""
+        truth = np.ascontiguousarray(truth, dtype=np.float64).reshape(-1, 2)
+        known = np.isfinite(truth).all(axis=1)
+        out = np.full(len(truth), np.nan)
+        smooth = known & self._covered(truth)
+        if smooth.any():
+            if self._mean is None:
+                self._mean = _mean_distance(self._domain, self._x, self._y)
+            out[smooth] = _bilinear(truth[smooth], *self._mean)
+        direct = known & ~smooth
+        if direct.any():
+            out[direct] = _sum_distance(truth[direct], self._x, self._y, self._domain) / self.points
+        return out
 
-        Exact at the domain's columns and rows and interpolated between them (less than 0.1 % of the distance off where
-        the domain has 16 columns and rows); exact outside.
-        """
-        points = np.asarray(truth, dtype=np.float64).reshape(-1, 2)
-        if self._table is None:
-            self._table = self._distances()
-        columns = (points[:, 0] - self._xs[0]) / self._step[0]
-        rows = (points[:, 1] - self._ys[0]) / self._step[1]
-        height, width = self._table.shape
-        inside = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)
-        found = np.empty(len(points))
-        found[inside] = _bilinear(self._table, columns[inside], rows[inside])
-        for n in np.flatnonzero(~inside):
-            gap = np.hypot(self._xs[None] - points[n, 0], self._ys[:, None] - points[n, 1])
-            found[n] = gap[self._valid].mean()
-        return found
-
-    def _distances(self) -> np.ndarray:
-        """Expected distance (H, W) from every column and row of the domain: its convolution with |d|."""
-        height, width = self._valid.shape
-        shape = (fft.next_fast_len(2 * height - 1, True), fft.next_fast_len(2 * width - 1, True))
-        dy = fft.fftfreq(shape[0], 1 / shape[0])[:, None] * self._step[1]
-        dx = fft.fftfreq(shape[1], 1 / shape[1])[None, :] * self._step[0]
-        spectrum = fft.rfft2(self._valid.astype(np.float64), shape) * fft.rfft2(np.hypot(dx, dy), shape)
-        return np.asarray(fft.irfft2(spectrum, shape)[:height, :width]) / self.count
+    def _covered(self, truth: np.ndarray) -> np.ndarray:
+        """(N,) bool: where the convolution holds: a large, evenly spaced domain, and inside its box."""
+        steps = [np.diff(axis) for axis in (self._x, self._y)]
+        even = all(len(s) and s.min() > 0 and np.allclose(s, s[0], rtol=1e-6, atol=0) for s in steps)
+        if self.points <= DIRECT_POINTS or not even:
+            return np.zeros(len(truth), dtype=bool)
+        low, high = np.array([self._x[0], self._y[0]]), np.array([self._x[-1], self._y[-1]])
+        return np.asarray(((truth >= low) & (truth <= high)).all(axis=1))
 
 
-def _spacing(values: np.ndarray) -> float:
-    if len(values) < 2:
-        return 1.0
-    steps = np.diff(values)
-    if not np.allclose(steps, steps.mean(), rtol=1e-6):
-        raise ValueError("the points of a search domain are evenly spaced")
-    return float(steps.mean())
-
-
-def _bilinear(table: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    x0 = np.minimum(columns.astype(np.int64), max(table.shape[1] - 2, 0))
-    y0 = np.minimum(rows.astype(np.int64), max(table.shape[0] - 2, 0))
-    x1, y1 = np.minimum(x0 + 1, table.shape[1] - 1), np.minimum(y0 + 1, table.shape[0] - 1)
-    fx, fy = columns - x0, rows - y0
-    top = table[y0, x0] * (1 - fx) + table[y0, x1] * fx
-    return np.asarray(top * (1 - fy) + (table[y1, x0] * (1 - fx) + table[y1, x1] * fx) * fy)
-
-
-@numba.njit(cache=True, nogil=True)
-def _count_within(
-    points: np.ndarray, xs: np.ndarray, ys: np.ndarray, sums: np.ndarray, radius: float, inclusive: bool
-) -> np.ndarray:
-    """Valid points inside the disc around each point, row by row: a chord is a difference of two running sums."""
-    counts = np.zeros(len(points), dtype=np.int64)
-    limit = radius * radius
-    side = (xs[-1] - xs[0]) / max(1, len(xs) - 1)
-    side = side if side > 0 else 1.0
-    for n in range(len(points)):
-        x, y = points[n, 0], points[n, 1]
-        for row in range(len(ys)):
-            rest = limit - (ys[row] - y) ** 2
-            if rest < 0:
+@njit(cache=True, parallel=True)
+def _count_within(truth: np.ndarray, radii: np.ndarray, x: np.ndarray, y: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Points of the domain with (dx^2 + dy^2) < r^2 for each truth point: per row an interval of columns."""
+    out = np.zeros(len(truth), dtype=np.int64)
+    for n in prange(len(truth)):
+        cx, cy, square = truth[n, 0], truth[n, 1], radii[n] * radii[n]
+        if not radii[n] > 0.0 or not np.isfinite(cx + cy):
+            continue
+        for j in range(len(y)):
+            rest = square - (y[j] - cy) ** 2
+            if not rest > 0.0:
                 continue
             half = np.sqrt(rest)
-            low = min(max(int(np.floor((x - half - xs[0]) / side)), 0), len(xs))
-            high = min(max(int(np.ceil((x + half - xs[0]) / side)) + 1, 0), len(xs))
-            # The ends are decided by the squared distance itself, as a metric would.
-            while low < high and not _close((xs[low] - x) ** 2, rest, inclusive):
-                low += 1
-            while high > low and not _close((xs[high - 1] - x) ** 2, rest, inclusive):
-                high -= 1
-            counts[n] += sums[row, high] - sums[row, low]
-    return counts
+            first, last = np.searchsorted(x, cx - half, side="right"), np.searchsorted(x, cx + half)
+            out[n] += before[j, max(last, first)] - before[j, first]
+    return out
 
 
-@numba.njit(cache=True, nogil=True)
-def _close(square: float, rest: float, inclusive: bool) -> bool:
-    return square <= rest if inclusive else square < rest
+@njit(cache=True, parallel=True)
+def _sum_distance(truth: np.ndarray, x: np.ndarray, y: np.ndarray, domain: np.ndarray) -> np.ndarray:
+    """Sum of the distances of all points of the domain to each truth point."""
+    out = np.zeros(len(truth))
+    for n in prange(len(truth)):
+        total = 0.0
+        for j in range(len(y)):
+            rise = (y[j] - truth[n, 1]) ** 2
+            for i in range(len(x)):
+                if domain[j, i]:
+                    total += np.sqrt((x[i] - truth[n, 0]) ** 2 + rise)
+        out[n] = total
+    return out
+
+
+def _mean_distance(domain: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean distance to the domain at block centres that cover its box: (H', W'), and the centres' x and y.
+
+    The mean distance is smooth (its curvature is the mean of 1 / distance), so blocks and the bilinear reading between
+    their centres cost less than 1e-3.
+    """
+    block = max(1, -(-max(domain.shape) // SIDE))
+    high, wide = (-(-n // block) for n in domain.shape)
+    filled = np.zeros((high * block, wide * block))
+    filled[: domain.shape[0], : domain.shape[1]] = domain
+    weight = filled.reshape(high, block, wide, block).sum(axis=(1, 3))
+    # One block more on every side: the centres then cover the box.
+    weight = np.pad(weight, 1)
+    step_x, step_y = (float(a[-1] - a[0]) / (len(a) - 1) * block for a in (x, y))
+    middle = (block - 1) / (2 * block)
+    centres_x = x[0] + step_x * (np.arange(wide + 2) - 1 + middle)
+    centres_y = y[0] + step_y * (np.arange(high + 2) - 1 + middle)
+    shape = [next_fast_len(2 * n - 1, real=True) for n in weight.shape]
+    offset_y, offset_x = (np.minimum(np.arange(n), n - np.arange(n)) for n in shape)
+    # Points of a block are spread over it: so is the distance of a block to itself.
+    kernel = np.hypot(offset_y[:, None] * step_y, offset_x[None] * step_x)
+    if block > 1:
+        kernel[0, 0] = _own_distance(block, step_x / block, step_y / block)
+    total = irfft2(rfft2(weight, s=shape) * rfft2(kernel), s=shape)[: weight.shape[0], : weight.shape[1]]
+    return np.asarray(total) / weight.sum(), centres_x, centres_y
+
+
+def _own_distance(block: int, step_x: float, step_y: float) -> float:
+    """Mean distance of the points of a block to its centre."""
+    offset = np.arange(block) - (block - 1) / 2
+    return float(np.hypot(offset[:, None] * step_y, offset[None] * step_x).mean())
+
+
+def _bilinear(xy: np.ndarray, values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    column, row = (xy[:, 0] - x[0]) / (x[1] - x[0]), (xy[:, 1] - y[0]) / (y[1] - y[0])
+    i = np.clip(column.astype(np.int64), 0, len(x) - 2)
+    j = np.clip(row.astype(np.int64), 0, len(y) - 2)
+    u, v = column - i, row - j
+    top = values[j, i] * (1 - u) + values[j, i + 1] * u
+    bottom = values[j + 1, i] * (1 - u) + values[j + 1, i + 1] * u
+    return np.asarray(top * (1 - v) + bottom * v)

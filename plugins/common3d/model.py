@@ -11,6 +11,7 @@ import torch
 
 from bench3d.contracts import FeatureMap, Given, ImageBatch, Model, PoseEstimate, WeightedMap
 from bench3d.errors import CapabilityError
+from bench3d.features.fingerprint import digest_of, net_parts, net_tensors
 from bench3d.geometry.camera import clip_matrix
 from bench3d.plugins import renderer_for
 from bench3d_plugins.common3d.network import Common3DNetwork
@@ -78,6 +79,15 @@ class Common3DModel(Model):
         blend = self.settings.blend
         weighted = [WeightedMap(m.map, m.weight * (1 - blend)) for m in maps]
         return [*weighted, WeightedMap(FeatureMap(adapted, geometry), blend)]
+
+    def fingerprint(self, category: str | None = None) -> str | None:
+        """Hash of the base model and, where the category was fitted, of its network and the blend."""
+        base = self.base.fingerprint(category)
+        if base is None or category not in self.networks:
+            return base  # then `features` are the base model's as well
+        network = self.networks[category]
+        parts = {"base": base, "network": net_parts(network), "blend": self.settings.blend}
+        return None if parts["network"] is None else digest_of(parts, net_tensors(network))
 
     def instance(self, batch: ImageBatch, category: str | None) -> Instance:
         """Everything that does not depend on the pose, computed once per image."""

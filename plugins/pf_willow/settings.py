@@ -1,0 +1,23 @@
+"""Settings of the PF-WILLOW reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class PFWillowSettings(BaseModel):
+    """Where the pairs come from.
+
+    Attributes:
+        pairs: `list`: the list of 900 pairs that results are reported on; `folders`: every ordered pair of images of
+            one folder, with the keypoints of the annotations; `auto`: the list where it is there, else the folders.
+        list_file: the CSV file of the list; None looks in the data set's folder and beside it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    pairs: Literal["auto", "list", "folders"] = "auto"
+    list_file: Path | None = None
