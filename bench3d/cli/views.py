@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STATES = {"done": ("there", "green"), "todo": ("to do", "cyan"), "missing": ("MISSING", "bold red")}
 MEAN = "mean"
-MOST_BINS = 13  # bins of a grouping that fit side by side
+MOST_BINS, WIDEST = 13, 110  # bins of a grouping that fit side by side, and characters of their names
 
 
 def print_plan(plan: Any, out: Console, estimate: Mapping[str, float]) -> None:
@@ -124,7 +124,7 @@ def group_tables(record: Record) -> list[Table]:
         for group in mine:
             if group.by == by:
                 bins.setdefault(group.bin, []).append(group)
-        if not 1 < len(bins) <= MOST_BINS:
+        if not 1 < len(bins) <= MOST_BINS or sum(len(name) + 2 for name in bins) > WIDEST:
             continue
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column(f"by {by.replace('_', ' ')}", style="dim", no_wrap=True)
