@@ -28,7 +28,6 @@ class Protocol:
         settings: of the task; what a user sets goes before.
         backbone: what the protocol wishes of the backbone, such as {"grid": 60}; applied where the backbone's settings
             know the key, and what a user sets goes before.
-        shape: the same for a shape model.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Protocol:
     oracles: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
     backbone: dict[str, object] = field(default_factory=dict)
-    shape: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,16 @@ import torch
 import torch.nn.functional as F
 
 from bench3d.contracts import FeatureMap, ImageBatch, Model, WeightedMap
-from bench3d.features.fingerprint import canonical, class_name, digest_of, net_parts, net_tensors, plain, stamp_of
+from bench3d.features.fingerprint import (
+    canonical,
+    class_name,
+    digest_of,
+    net_parts,
+    net_tensors,
+    plain,
+    source_digest,
+    stamp_of,
+)
 from bench3d.features.settings import InputSettings
 
 
@@ -93,6 +103,13 @@ class DenseBackbone(Model):
         geometry = tuple(g.resized(size).with_grid(grid, stride, origin) for g in batch.geometry)
         return [WeightedMap(FeatureMap(values, geometry))]
 
+    def with_net(self, change: Callable[[Any], Any], facts: Mapping[str, Any]) -> DenseBackbone:
+        """A deep copy whose network is what `change` makes of the copied one, and with further facts for the record."""
+        other = copy.deepcopy(self)
+        other.net = change(other.net)
+        other._facts = {**other._facts, **facts}
+        return other
+
     def fingerprint(self, category: str | None = None) -> str | None:
         """Hash of the network (tensors, classes, plain attributes), the input policy and the normalisation.
 
@@ -103,7 +120,7 @@ class DenseBackbone(Model):
         net = net_parts(self.net)
         if net is None or any(v is None for v in own.values()):
             return None
-        parts = {"class": class_name(self), "net": net, "own": own}
+        parts = {"class": class_name(self), "net": net, "own": own, "source": source_digest(type(self).__module__)}
         tensors = net_tensors(self.net)
         stamp = (canonical(parts), stamp_of(tensors))
         if self._fingerprint is None or self._fingerprint[0] != stamp:

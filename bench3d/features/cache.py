@@ -19,7 +19,7 @@ import numpy as np
 
 from bench3d.data.root import human_bytes
 from bench3d.errors import Bench3DError
-from bench3d.features.cache_care import evict
+from bench3d.features.cache_care import collect
 from bench3d.features.cache_key import CAP_VARIABLE, cache_cap, cache_folder
 from bench3d.features.cache_shards import (
     BrokenShardError,
@@ -185,7 +185,7 @@ class FeatureCache:
     def _write(self) -> None:
         try:
             write_shard(self.folder, self.storage, self._leaving, self._models)
-            evict(self.folder, self.cap_bytes)
+            collect(self.folder, max_bytes=self.cap_bytes)
         except (Bench3DError, OSError) as error:
             self._taking, self._failed = False, True
             log.warning("The feature cache is not written any more; the run goes on. %s", error)

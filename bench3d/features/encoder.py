@@ -88,7 +88,7 @@ class FeatureEncoder:
         self._map_bytes = 1
         self._fingerprints: dict[str | None, str | None] = {}
         self._lock = threading.Lock()
-        self._loader = Loader(self._load, workers, WINDOWS * self._batch, lambda r: r not in self._memory)
+        self._loader = Loader(self._load, workers, WINDOWS * self._batch, self._wanted)
 
     def expect(self, requests: Iterable[ImageRequest]) -> None:
         """Says which images come next; starts to load them. `requests` is read as far as it is needed."""
@@ -98,6 +98,8 @@ class FeatureEncoder:
     def maps(self, request: ImageRequest) -> list[WeightedMap]:
         """The model's weighted maps of one image, each a batch of one, float32, on the device.
 
+        They are shared with whoever asks next: not to be changed in place.
+
         Raises:
             DataError: this image is missing, broken or of another size.
             Bench3DError: it does not fit into memory.
@@ -106,6 +108,7 @@ class FeatureEncoder:
         if known is not None:
             self.statistics.from_memory += 1
             return known
+        self._know(request.category)
         with self._timed("load_seconds"):
             first = self._loader.take(request)
         if first.maps is None:
@@ -133,9 +136,6 @@ class FeatureEncoder:
 
     def key(self, request: ImageRequest, image_digest: str, geometry: PixelGeometry) -> str | None:
         """Key of an image's features in the cache; None where the model has no fingerprint."""
-        with self._lock:  # asked by several loading threads; the digest of the weights is wanted once
-            if request.category not in self._fingerprints:
-                self._fingerprints[request.category] = self._model.fingerprint(request.category)
         fingerprint = self._fingerprints[request.category]
         if fingerprint is None or self._cache is None:
             return None
@@ -149,6 +149,17 @@ class FeatureEncoder:
             return None
         with self._timed("cache_seconds"):
             return self._cache.get(key)
+
+    def _know(self, category: str | None) -> None:
+        """Asks for the model's fingerprint once a category; here, because loading threads must not look into a model
+        at work.
+        """
+        if self._cache is not None and category not in self._fingerprints:
+            self._fingerprints[category] = self._model.fingerprint(category)
+
+    def _wanted(self, request: ImageRequest) -> bool:
+        self._know(request.category)
+        return request not in self._memory
 
     def _load(self, request: ImageRequest) -> Loaded:
         return prepare(request, None if self._cache is None or not self._cache.enabled else self)

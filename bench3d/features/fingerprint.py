@@ -1,13 +1,19 @@
 """What decides the features of a network, as one hash: tensors, classes, and plain attributes such as a layer number.
 
+The source file of the outermost class or function counts too: who writes a backbone edits its forward pass more often
+than the version in its registration. Code that it imports does not count.
+
 Where something cannot be told (a closure, a hook, an attribute that is no plain value), the answer is None: such a
 model is never cached. Versions of packages are not part of it.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -15,7 +21,8 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 
-from bench3d.data.hashing import Digest
+from bench3d.data.hashing import Digest, sha256_file
+from bench3d.errors import DataError
 
 SAMPLES = 32
 """Values of every tensor that a stamp compares."""
@@ -41,11 +48,25 @@ def net_parts(net: Any) -> Any | None:
         net: a torch module; an instance of any class with plain attributes; a function of a module.
     """
     if isinstance(net, torch.nn.Module):
-        return _module_parts(net)
-    if isinstance(net, FunctionType):
-        return _function_name(net)
-    attributes = plain(vars(net)) if hasattr(net, "__dict__") else None
-    return None if attributes is None else {"class": class_name(net), "attributes": attributes}
+        own = _module_parts(net)
+    elif isinstance(net, FunctionType):
+        own = _function_name(net)
+    else:
+        own = plain(vars(net)) if hasattr(net, "__dict__") else None
+    if own is None:
+        return None
+    module = net.__module__ if isinstance(net, FunctionType) else type(net).__module__
+    return {"class": class_name(net), "own": own, "source": source_digest(module)}
+
+
+@functools.cache
+def source_digest(module: str) -> str:
+    """sha256 of the file that an imported module came from, as it was when first asked; "" where there is none."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    try:
+        return sha256_file(Path(file)) if file else ""
+    except DataError:
+        return ""
 
 
 def net_tensors(net: Any) -> dict[str, torch.Tensor]:

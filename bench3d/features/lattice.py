@@ -32,10 +32,17 @@ class AxisCells:
     start: np.ndarray
 
     @cached_property
+    def last(self) -> np.ndarray:
+        """(Q,) int64: the last point of every interval, of repeated points the first; start[q] where there is none."""
+        position = self.low + self.weight
+        final = np.maximum(self.start[1:] - 1, 0)
+        return np.maximum(np.searchsorted(position, position[final]), self.start[:-1]).astype(np.int64)
+
+    @cached_property
     def ends(self) -> np.ndarray:
         """(E,) int64: the first and the last point of every interval that has points, ascending and unique."""
         filled = np.diff(self.start) > 0
-        return np.unique(np.concatenate([self.start[:-1][filled], self.start[1:][filled] - 1]))
+        return np.unique(np.concatenate([self.start[:-1][filled], self.last[filled]]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,7 +116,7 @@ def _search_quad(
     score: np.ndarray,
     q: int,
     p: int,
-    axes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     inverse: np.ndarray,
     mask: np.ndarray,
     extent: np.ndarray,
@@ -125,16 +125,17 @@ def _search_quad(
     place: int,
 ) -> tuple[float, int]:
     """The better of (best, place) and the best point of quad (q, p); place is row * W + column."""
-    columns, rows, u, v = axes
+    columns, rows, u, v, last_column, last_row = axes
     under, right = min(q + 1, score.shape[0] - 1), min(p + 1, score.shape[1] - 1)
     a, b = np.float64(score[q, p]), np.float64(score[q, right])
     c, d = np.float64(score[under, p]), np.float64(score[under, right])
-    first, last = columns[p], columns[p + 1] - 1
-    # Without norms, the largest value of a bilinear function lies at an outermost point.
-    corners = whole and not inverse.size
-    step = max(1, last - first) if corners else 1
-    jump = max(1, rows[q + 1] - 1 - rows[q]) if corners else 1
-    for j in range(rows[q], rows[q + 1], jump):
+    first, last, bottom = columns[p], columns[p + 1] - 1, rows[q + 1] - 1
+    step, jump = 1, 1
+    if whole and not inverse.size:
+        # Without norms, the largest value of a bilinear function lies at an outermost point.
+        last, bottom = last_column[p], last_row[q]
+        step, jump = max(1, last - first), max(1, bottom - rows[q])
+    for j in range(rows[q], bottom + 1, jump):
         start, stop = a + v[j] * (c - a), b + v[j] * (d - b)
         top = max(start, stop)
         top *= extent[1, q, p] if top > 0.0 else extent[0, q, p]
@@ -155,7 +156,7 @@ def _search_quad(
 @njit(cache=True, parallel=True)
 def _search(
     scores: np.ndarray,
-    axes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     inverse: np.ndarray,
     mask: np.ndarray,
     extent: np.ndarray,
@@ -199,7 +200,7 @@ class PrunedSearch:
     ) -> None:
         columns, rows = lattice.on(grid_size)
         self.width = lattice.size[0]
-        self.axes = (columns.start, rows.start, columns.weight, rows.weight)
+        self.axes = (columns.start, rows.start, columns.weight, rows.weight, columns.last, rows.last)
         self.inverse = np.empty((0, 0), dtype=np.float32) if inverse is None else inverse.numpy()
         self.mask = np.ascontiguousarray(np.empty((0, 0)) if mask is None else mask, dtype=np.bool_)
         self.extent, self.count = _quad_facts(self.inverse, self.mask, columns.start, rows.start)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from bench3d.contracts import ImageRequest, KeypointImage, Session
-from bench3d.features.matching import blend
+from bench3d.features.matching import Target, blend
 from bench3d.geometry.pixels import PixelGeometry
 from bench3d_plugins.semantic_correspondence.frames import (
     Candidates,
@@ -29,42 +30,32 @@ class Encoded:
     """Features of one image.
 
     Attributes:
-        values: (C, h, w) float32; cells of unit length where the settings say so.
+        target: the map (C, h, w), float32, with what matching computes once per map; cells of unit length where the
+            settings say so.
         points: original pixels to canvas.
         grid: canvas to cells.
     """
 
-    values: torch.Tensor
+    target: Target
     points: Frame
     grid: Grid
     settings: SemanticSettings
-    _candidates: Candidates | None = None
-    _unit: torch.Tensor | None = field(default=None, repr=False)
 
     @property
+    def values(self) -> torch.Tensor:
+        """(C, h, w)."""
+        return self.target.values
+
+    @cached_property
     def candidates(self) -> Candidates:
         """Where a match in this image may lie."""
-        if self._candidates is None:
-            self._candidates = candidates(self.points, self.grid, self.settings)
-        return self._candidates
-
-    @property
-    def unit(self) -> torch.Tensor:
-        """`values` with cells of unit length."""
-        if self._unit is None:
-            self._unit = self.values if self.settings.unit_cells else normalised(self.values)
-        return self._unit
+        return candidates(self.points, self.grid, self.settings)
 
     @property
     def bytes(self) -> int:
-        """Memory it takes."""
-        kept = {t.data_ptr(): t.numel() * t.element_size() for t in (self.values, self._unit) if t is not None}
-        return sum(kept.values())
-
-
-def normalised(values: torch.Tensor) -> torch.Tensor:
-    """(C, h, w) with cells of unit length; cells of zeros stay."""
-    return values / values.norm(dim=0, keepdim=True).clamp_min(1e-12)
+        """Memory that it may take: the map, and one number for every candidate."""
+        columns, rows = self.candidates.lattice.size
+        return self.values.numel() * 4 + columns * rows * 4
 
 
 class Images:
@@ -96,7 +87,7 @@ class Images:
         merged = blend(self.session.encoder.maps(request))
         values = merged.values[0]
         if self.settings.unit_cells:
-            values = normalised(values)
+            values = torch.nn.functional.normalize(values, dim=0)
         points = frame(image.size, self.settings, self.canvas)
         geometry: PixelGeometry = merged.geometry[0]
-        return Encoded(values, points, Grid.of(geometry, points.side), self.settings)
+        return Encoded(Target(values), points, Grid.of(geometry, points.side), self.settings)

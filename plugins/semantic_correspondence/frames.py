@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -135,7 +136,7 @@ class Candidates:
     inside: np.ndarray | None
     step: tuple[float, float]
 
-    @property
+    @cached_property
     def lattice(self) -> Lattice:
         """For the matching of features."""
         return Lattice(self.columns, self.rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench3d.features.matching import cell_argmax, dense_argmax, sample_at, similarity, soft_argmax
+from bench3d.features.matching import Match, cell_argmax, dense_argmax, sample_at, similarity, soft_argmax
 from bench3d_plugins.semantic_correspondence.encoded import Encoded
 from bench3d_plugins.semantic_correspondence.settings import SemanticSettings
 
@@ -19,10 +19,9 @@ def predict(source: Encoded, source_xy: np.ndarray, target: Encoded, settings: S
     if settings.candidates == "cells":
         return _among_cells(queries, target, settings)
     match = dense_argmax(
-        queries, target.values, found.lattice, cosine=settings.similarity == "cosine", mask=found.inside
+        queries, target.target, found.lattice, cosine=settings.similarity == "cosine", mask=found.inside
     )
-    index = match.index.cpu().numpy()
-    return np.stack([found.x[index[:, 0]], found.y[index[:, 1]]], axis=1)
+    return _positions(match, target)
 
 
 def query_features(source: Encoded, xy: np.ndarray, settings: SemanticSettings) -> torch.Tensor:
@@ -34,8 +33,7 @@ def query_features(source: Encoded, xy: np.ndarray, settings: SemanticSettings) 
     if settings.query == "cell":
         index = cell_index(grid.cells(np.asarray(canvas, dtype=np.float32)), grid.size, wrap=settings.outside == "wrap")
         flat = torch.from_numpy(index).to(source.values.device)
-        chosen = source.values.flatten(1)[:, flat].T
-        return torch.nn.functional.normalize(chosen, dim=1, eps=1e-12)
+        return torch.nn.functional.normalize(source.values.flatten(1).index_select(1, flat).T, dim=1)
     if settings.query == "bilinear":
         cells = grid.cells(np.asarray(canvas, dtype=np.float64))
     else:
@@ -70,42 +68,28 @@ def _at(source: Encoded, cells: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(cells)).to(source.values.device)
 
 
+def _positions(match: Match, target: Encoded) -> np.ndarray:
+    """(K, 2) original pixels; NaN where nothing could be compared."""
+    found, index = target.candidates, match.index.cpu().numpy()
+    at = np.stack([found.x[index[:, 0]], found.y[index[:, 1]]], axis=1)
+    at[index[:, 0] < 0] = np.nan
+    return at
+
+
 def _among_cells(queries: torch.Tensor, target: Encoded, settings: SemanticSettings) -> np.ndarray:
     """(K, 2) original pixels."""
     found = target.candidates
     cosine = settings.similarity == "cosine"
-    values = target.unit if cosine else target.values
     if settings.soft == "none":
-        index = cell_argmax(queries, values, cosine=False, valid=found.inside).index.cpu().numpy()
-        return np.stack([found.x[index[:, 0]], found.y[index[:, 1]]], axis=1)
-    scores = similarity(queries, values, cosine=False)
+        return _positions(cell_argmax(queries, target.target, cosine=cosine, valid=found.inside), target)
+    scores = similarity(queries, target.target, cosine)
+    # GeoAware-SC zeroes the similarities outside the window rather than leaving the cells out: where the best one is
+    # small, the far cells together pull the result towards the middle of the map.
+    outside = 0.0 if settings.soft == "window-zeros" else None
     if found.inside is not None:
-        outside = torch.from_numpy(~found.inside).to(scores.device)
-        scores = scores.masked_fill(outside, 0.0 if settings.soft == "window-zeros" else -torch.inf)
-    if settings.soft == "window":
-        cells = soft_argmax(scores, 2 * settings.window + 1, settings.temperature).double().cpu().numpy()
-    else:
-        cells = _window_of_zeros(scores, settings.window, settings.temperature).double().cpu().numpy() + 0.5
+        scores = scores.masked_fill(torch.from_numpy(~found.inside).to(scores.device), -torch.inf)
+    cells = soft_argmax(scores, settings.window, settings.temperature, outside).double().cpu().numpy() - 0.5
     # The positions are evenly spaced: what holds for whole cells holds between them.
-    x = np.interp(cells[:, 0] - 0.5, np.arange(len(found.x)), found.x)
-    y = np.interp(cells[:, 1] - 0.5, np.arange(len(found.y)), found.y)
+    x = np.interp(cells[:, 0], np.arange(len(found.x)), found.x)
+    y = np.interp(cells[:, 1], np.arange(len(found.y)), found.y)
     return np.stack([x, y], axis=1)
-
-
-def _window_of_zeros(scores: torch.Tensor, window: int, temperature: float) -> torch.Tensor:
-    """(N, 2) expected column and row of the softmax of (N, h, w), similarities outside the window set to 0.
-
-    GeoAware-SC zeroes the similarities rather than leaving the cells out: where the best one is small, the far cells
-    together pull the result towards the middle of the map.
-    """
-    count, height, width = scores.shape
-    best = scores.flatten(1).argmax(dim=1)
-    row, column = best // width, best % width
-    rows, columns = torch.arange(height, device=scores.device), torch.arange(width, device=scores.device)
-    near_rows = (rows[None] - row[:, None]).abs() <= window
-    near_columns = (columns[None] - column[:, None]).abs() <= window
-    kept = torch.where(near_rows[:, :, None] & near_columns[:, None, :], scores, torch.zeros_like(scores))
-    weights = torch.softmax(kept.reshape(count, -1) / temperature, dim=1).view(count, height, width)
-    x = (weights.sum(dim=1) * columns).sum(dim=1)
-    y = (weights.sum(dim=2) * rows).sum(dim=1)
-    return torch.stack([x, y], dim=1)

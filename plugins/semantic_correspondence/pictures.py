@@ -72,7 +72,7 @@ def matches(
     right = parts[f"correct@{HEADLINE_ALPHA:g}"]
     start = pair.source_xy * scales[0]
     # A match in the padding of the canvas lies outside of the target: it is shown on the edge that it left by.
-    end = np.clip(np.stack([parts["x"], parts["y"]], axis=1) * scales[1], 0, [widths[1], HEIGHT]) + [left, 0]
+    end = np.clip(np.array([parts["x"], parts["y"]], dtype=float).T * scales[1], 0, [widths[1], HEIGHT]) + [left, 0]
     truth = pair.target_xy * scales[1] + [left, 0]
     for n in np.argsort(right, kind="stable")[::-1]:
         _match(axes, start[n], end[n], truth[n], bool(right[n]))

@@ -109,8 +109,8 @@ SPAIR71K = (
     ),
     Protocol(
         name="common3d",
-        summary="Common3D's: best of 64x64 points of a 512 canvas, adapter blended in at 0.2 (the paper; 0.1 in the "
-        "released configurations), per keypoint, plain mean over categories",
+        summary="Common3D's: best of 64x64 points of a 512 canvas, an adapter blended in as its preset says "
+        "(paper 0.2, released 0.1), per keypoint, plain mean over categories",
         oracles=CATEGORY,
         settings={
             "placing": "affine",
@@ -123,7 +123,6 @@ SPAIR71K = (
             "categories": "macro",
         },
         backbone={"grid": 32, "tokens": "prenorm"},
-        shape={"blend": 0.2},
     ),
 )
 

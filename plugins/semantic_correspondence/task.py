@@ -22,6 +22,7 @@ from bench3d_plugins.semantic_correspondence.sides import counterparts
 
 DRAW_SEED = 20
 HOPELESS = 1e9
+"""Relative error of a keypoint without an answer, and of every one whose reference has no extent: never right."""
 SIDES = ("none", "source", "target", "both")
 GROUPS = {
     "viewpoint_variation": ("0 (easy)", "1 (medium)", "2 (hard)"),
@@ -117,15 +118,17 @@ def values(
     truth = true_points(pair, target, settings)
     reference = reference_length(pair, settings)
     error = np.linalg.norm(predicted - truth, axis=1)
-    relative = error / reference if reference > 0 else np.full(len(error), HOPELESS)
+    relative = np.full(len(error), HOPELESS)
+    if reference > 0:
+        relative = np.nan_to_num(error / reference, nan=HOPELESS)
     x, y = target.candidates.domain()
     strict = settings.inequality == "<"
     parts: dict[str, Any] = {
         "keypoint": list(pair.keypoint_ids) or [str(n) for n in range(len(error))],
-        "error_px": error.tolist(),
+        "error_px": _numbers(error),
         "relative": relative.tolist(),
-        "x": predicted[:, 0].tolist(),
-        "y": predicted[:, 1].tolist(),
+        "x": _numbers(predicted[:, 0]),
+        "y": _numbers(predicted[:, 1]),
     }
     for alpha in settings.alphas:
         hit = relative < alpha if strict else relative <= alpha
@@ -188,6 +191,11 @@ def _swaps(
     for n, yes, share in zip(index, nearer, shares, strict=True):
         swapped[n], chance[n] = int(yes), float(share)
     return {"swap": swapped, "chance_swap": chance}
+
+
+def _numbers(column: np.ndarray) -> list[float | None]:
+    """JSON numbers, None where there is no answer."""
+    return [float(v) if np.isfinite(v) else None for v in column]
 
 
 def _groups(pair: KeypointPair) -> dict[str, str]:

@@ -1,12 +1,30 @@
-"""smoothap_lora."""
+"""smoothap-lora (ICLR'25): a few LoRA weights and one convolution, finetuned on 3D correspondences."""
 
 from __future__ import annotations
 
-from bench3d.contracts import Registration
+from bench3d.contracts.registration import AdapterRegistration, Registration
 from bench3d.plugins import hookimpl
 
 
 @hookimpl
 def bench3d_register() -> list[Registration]:
-    """Nothing yet."""
-    return []
+    """The adapter `smoothap-lora`."""
+    return [
+        AdapterRegistration(
+            name="smoothap-lora",
+            summary="LoRA on q and v of the last blocks and a 3x3 convolution, finetuned on 3D correspondences.",
+            factory="bench3d_plugins.smoothap_lora.adapter:create",
+            settings="bench3d_plugins.smoothap_lora.settings:SmoothAPSettings",
+            presets="bench3d.configs:presets/smoothap-lora",
+            train_dataset="objaverse-renderings",
+            accepts="view-sets",
+            per_category=False,
+            checkpoints=True,
+            extras=("peft",),
+            install="pip install peft",
+            licence="Apache-2.0 (independent implementation); published checkpoints: MIT",
+            citation="You et al., Multiview Equivariance Improves 3D Correspondence Understanding with Minimal Feature "
+            "Finetuning, ICLR 2025",
+            url="https://huggingface.co/qq456cvb/3DCorrEnhance",
+        )
+    ]

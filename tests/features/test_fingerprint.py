@@ -1,6 +1,8 @@
 """Fingerprints: equal for equal models, another one for anything that changes a feature, None where nobody can tell."""
 
 import copy
+import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench3d.features.backbone import DenseBackbone
+from bench3d.features.fingerprint import source_digest
 from bench3d.features.settings import InputSettings
 
 
@@ -117,3 +120,16 @@ def test_a_hook_or_an_attribute_that_is_not_plain_keeps_a_model_out_of_the_cache
     odd = model()
     odd.extra = object()
     assert odd.fingerprint() is None
+
+
+def test_an_edited_forward_pass_is_another_model(tmp_path, monkeypatch):
+    """A backbone's author changes the code, not the registration."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    prints = []
+    for step, code in enumerate(("x[:, :, ::8, ::8]", "-x[:, :, ::8, ::8]")):
+        (tmp_path / "mine.py").write_text(f"def features(x):\n    return {code}  # {step}\n")
+        importlib.invalidate_caches()
+        sys.modules.pop("mine", None)
+        source_digest.cache_clear()
+        prints.append(model(importlib.import_module("mine").features).fingerprint())
+    assert prints[0] != prints[1] and None not in prints

@@ -52,6 +52,14 @@ def test_points_between_cells():
     assert (rows.low.tolist(), rows.high.tolist(), rows.start.tolist()) == ([0], [0], [0, 1])
 
 
+def test_of_repeated_points_the_first_is_the_last_of_its_interval():
+    columns, _ = Lattice.cells((3, 1)).edge_padded(1, 0, (7, 1)).on((3, 1))
+    assert columns.start.tolist() == [0, 2, 7]  # on cells 0, 0 | 1, 2, 2, 2, 2
+    assert columns.ends.tolist() == [0, 2, 3]
+    empty, _ = Lattice(np.array([2.7]), np.array([0.5])).on((4, 1))
+    assert empty.ends.tolist() == [0]
+
+
 @pytest.mark.parametrize("axis", [[], [1.0, 0.5], [np.nan], [[1.0]]])
 def test_a_bad_axis_is_refused(axis):
     with pytest.raises(ValueError, match=r"Lattice\.x"):

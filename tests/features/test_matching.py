@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bench3d.contracts.features import FeatureMap, WeightedMap
 from bench3d.features.lattice import Lattice
 from bench3d.features.matching import (
+    Match,
     Target,
     blend,
     cell_argmax,
@@ -130,8 +131,7 @@ def test_nan_and_empty_masks(cosine, engine):
     scores = brute_force(queries, values, size, False, cosine)[:3].nan_to_num(-torch.inf)
     lattice = Lattice.stretched((6, 5), size)
     match = dense_argmax(queries, values, lattice, cosine=cosine, engine=engine)
-    place = match.index[:3, 1] * 25 + match.index[:3, 0]
-    assert (place == scores.argmax(dim=1)).all()
+    check(Match(match.index[:3], match.score[:3]), scores, 25)
     assert match.index[3].tolist() == [-1, -1]
     assert torch.isnan(match.score[3])
     nowhere = dense_argmax(queries, values, lattice, cosine=cosine, mask=np.zeros((20, 25), bool), engine=engine)

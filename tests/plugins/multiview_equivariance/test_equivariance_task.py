@@ -140,7 +140,7 @@ def test_white_noise_lies_at_chance_and_true_features_above_it(tmp_path):
         draws = np.random.default_rng(0).choice(mine, (2000, len(mine))).mean(axis=1)
         return np.quantile(draws, [0.025, 0.975])
 
-    low, high = interval(PointEncoder(*sets, grid=(32, 24), noise=3))
+    low, high = interval(PointEncoder(*sets, grid=(32, 24), noise=0))
     assert low < 0 < high and high - low < 0.1
     assert interval(PointEncoder(*sets, grid=(32, 24)))[1] < -0.3
 

@@ -10,7 +10,7 @@ import torch
 from semantic_pairs import EVERY, Pairs, image, one_hot, opened, pair, predicted, random_map
 
 from bench3d_plugins.semantic_correspondence.frames import frame, placing
-from bench3d_plugins.semantic_correspondence.matching import _window_of_zeros, cell_index
+from bench3d_plugins.semantic_correspondence.matching import cell_index
 from bench3d_plugins.semantic_correspondence.settings import SemanticSettings
 
 
@@ -126,15 +126,20 @@ def test_cells_are_chosen_with_single_precision(width: int) -> None:
 
 
 def test_geoaware_counts_what_is_outside_the_window_as_zero() -> None:
-    scores = torch.full((1, 9, 9), 0.01)
-    scores[0, 1, 7] = 0.05
-    kept = np.zeros((9, 9))
-    kept[0:3, 6:9] = 0.01
-    kept[1, 7] = 0.05
+    # Similarities: 0.05 in cell (4, 3), 0.01 in every other one; a window of one cell around the best.
+    values = torch.zeros(2, 6, 6)
+    values[0], values[1] = 0.01, 0.9999**0.5
+    values[:, 3, 4] = torch.tensor([0.05, 0.9975**0.5])
+    source = torch.zeros(2, 6, 6)
+    source[0] = 1
+    kept = np.zeros((6, 6))
+    kept[2:5, 3:6] = 0.01
+    kept[3, 4] = 0.05
     weights = np.exp(kept / 0.02) / np.exp(kept / 0.02).sum()
-    wanted = [(weights.sum(0) * np.arange(9)).sum(), (weights.sum(1) * np.arange(9)).sum()]
-    np.testing.assert_allclose(_window_of_zeros(scores, 1, 0.02).numpy(), [wanted], rtol=1e-5)
-    assert 4 < wanted[0] < 6  # pulled from column 7 to the middle of the map
+    x, y = (weights.sum(0) * np.arange(6)).sum() * 14 + 7, (weights.sum(1) * np.arange(6)).sum() * 14 + 7
+    found = predicted("spair71k/geoaware", {"a": source, "b": values}, (10, 10), window=1)
+    np.testing.assert_allclose(found, [[x / 0.84, (y - 21) / 0.84]], rtol=1e-3)
+    assert 42 < x < 56  # pulled from 63, the middle of column 4, towards the middle of the canvas
 
 
 def test_soft_window_lies_between_two_equal_cells() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -88,7 +89,7 @@ def test_random_features_score_at_chance() -> None:
         spread = np.sqrt((chance * (1 - chance)).sum())
         assert chance.mean() > 0.01
         assert abs(hits.sum() - chance.sum()) < 4 * spread
-        level = next(c for c in chance_levels(task.metrics, found, 0) if c.category == "mean")
+        level = next(c for c in chance_levels(task.metrics[:1], found, 0) if c.category == "mean")
         assert level.margin is not None and level.margin[0] < 0 < level.margin[1]
 
 
@@ -119,6 +120,16 @@ def test_points_outside_the_image_are_matched_all_the_same() -> None:
         (found,) = task.evaluate(model, [sample], "cpu")
         json.dumps(found, allow_nan=False)
         assert np.isfinite(found["parts"]["error_px"]).all()
+
+
+@pytest.mark.parametrize("name", ["spair71k/sd-dino", "spair71k/geoaware", "spair71k/dift", "pf-pascal/mef"])
+def test_features_that_are_not_numbers_are_wrong_answers(name: str) -> None:
+    broken = torch.full((4, 6, 6), torch.nan)
+    sample = pair(image("a"), image("b"), (40, 20), (40, 20))
+    task, (found,) = scored(name, [sample], {"a": one_hot(6)[:4], "b": broken}, reference="image", alphas=(0.1,))
+    json.dumps(found, allow_nan=False)
+    assert found["parts"]["correct@0.1"] == [0] and found["parts"]["x"] == [None]
+    assert scores(task.metrics, [found], 0)[0].value == 0.0
 
 
 def test_counterparts_come_from_names() -> None:
