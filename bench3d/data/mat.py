@@ -45,8 +45,8 @@ def read_mat_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def mat_bytes(values: Mapping[str, object]) -> bytes:
+def mat_bytes(values: Mapping[str, object], compress: bool = False) -> bytes:
     """A MATLAB 5 file whose header carries no date, so that equal values give equal bytes."""
     buffer = io.BytesIO()
-    savemat(buffer, dict(values), long_field_names=True)
+    savemat(buffer, dict(values), do_compression=compress, long_field_names=True)
     return HEADER.encode("ascii").ljust(116) + buffer.getvalue()[116:]

@@ -87,8 +87,8 @@ class Scene:
             self._append(mesh, material)
         self._normals = corner_normals(self._vertices, self._faces, CREASE)
         self._texture_seed = int(rng.integers(1, 100000))
-        self._key = _shadow_maps(self._vertices, self._faces, self._light[:1], KEY_SIZE)
-        self._open = _shadow_maps(self._vertices, self._faces, _dome(OPEN_DIRECTIONS), OPEN_SIZE)
+        self._key = shadow_maps(self._vertices, self._faces, self._light[:1], KEY_SIZE)
+        self._open = shadow_maps(self._vertices, self._faces, dome(OPEN_DIRECTIONS), OPEN_SIZE)
         self._tables = material_tables(self._materials, self._texture_seed)
 
     def _append(self, mesh: Mesh, material: Material) -> None:
@@ -219,7 +219,7 @@ def _depth(raster: np.ndarray, mask: np.ndarray, instance: Instance, cam_T_obj: 
     return np.where(mask, depth, 0).astype(np.float32)
 
 
-def _shadow_maps(
+def shadow_maps(
     vertices: np.ndarray, faces: np.ndarray, directions: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Depth maps (K, S, S) along directions towards lights (K, 3) and their frames (K, 3, 3): right, down, away."""
@@ -234,7 +234,7 @@ def _shadow_maps(
     return np.where(raster[..., 3] > 0, raster[..., 2], np.float32(9.0)), frames
 
 
-def _dome(count: int) -> np.ndarray:
+def dome(count: int) -> np.ndarray:
     """Directions spread over the upper half space (a spiral)."""
     k = np.arange(count) + 0.5
     up = 1 - k / count * 0.93

@@ -108,9 +108,7 @@ def matches(task: MultiviewEquivariance, pair: Pair) -> Figure:
         )  # fmt: skip
         ax.set(xlim=(-MARGIN, width - MARGIN), ylim=(TILE, 0))
         ax.axis("off")
-        ax.set_title(
-            f"{name}: {int(which.sum())} of {len(which)} matches, {len(chosen)} drawn", fontsize=14, loc="left"
-        )
+        ax.text(0, -8, f"{name}: {int(which.sum())} of {len(which)} matches, {len(chosen)} drawn", fontsize=14)
     _legend(figure)
     return figure
 

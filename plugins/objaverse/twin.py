@@ -8,7 +8,7 @@ background depth is 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,21 +20,15 @@ from bench3d.data.twin import close_twin, open_twin
 from bench3d.data.workers import run_jobs
 from bench3d.files import write_bytes
 from bench3d.synth import GENERATOR_VERSION
-from bench3d.synth.instances import Instance, make_instance
-from bench3d.synth.materials import Colour, Material
-from bench3d.synth.scene import OPEN_DIRECTIONS, OPEN_SIZE, Scene, Style, _dome, _shadow_maps
-from bench3d.synth.seeds import Seed, instance_seed
-from bench3d.synth.shading import material_tables
+from bench3d.synth.instances import make_instance
+from bench3d.synth.seeds import instance_seed
+from bench3d.synth.studio import Studio
 from bench3d_plugins.objaverse.layout import PARTS, file_name, view_files
 from bench3d_plugins.objaverse.poses import SIZE, intrinsics, published_poses
 
 GENERATOR = f"{GENERATOR_VERSION}.1"  # the second number is raised when this file writes other bytes
 FIRST_INDEX = 100_000  # instances of the split `plain` from here on: PASCAL3D+'s test images stay below
 CANONICAL = 2.0  # canonical units (longest half side 1) of one object unit (longest side 1)
-DARKEST = 0.15  # of sRGB white: black undersides would be lost in the black around them, in a third of the views
-FROM_BELOW = 0.8  # light from below, of the light from above
-STUDIO = Style(clutter=0.0, texture=False, noise=0.0)
-BLACK = Material((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), specular=0.0, mirror=0.0)
 
 
 @dataclass(frozen=True)
@@ -51,21 +45,6 @@ class Job:
     def name(self) -> str:
         """The object's folder."""
         return f"{self.category}-{self.index:04d}"
-
-
-class Studio(Scene):
-    """An instance alone: whatever it does not cover is exactly black, and its edges are blended with black."""
-
-    def __init__(self, instance: Instance, seed: Seed) -> None:
-        super().__init__(instance, seed, STUDIO)
-        # A room without sky that holds every camera: its black walls, and nothing else, are what rays can end on.
-        self._room[2:5], self._room[5:8], self._room[8] = -50.0, 50.0, 0.0
-        # Seen from below as often as from above: light comes from there too, as from the published lower lamp.
-        upper = _dome(OPEN_DIRECTIONS)
-        self._open = _shadow_maps(self._vertices, self._faces, np.concatenate([upper, -upper]), OPEN_SIZE)
-        self._light[4] = FROM_BELOW * self._light[2]
-        paints = [_lifted(material) for material in instance.materials]
-        self._tables = material_tables([*paints, *[BLACK] * len(self._planes)], self._texture_seed)
 
 
 def write(root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None:
@@ -101,14 +80,6 @@ def write_object(job: Job) -> None:
         files = {"color": picture.rgb[..., ::-1], "depth": depth, "mask": picture.mask.astype(np.uint8) * 255}
         for part in PARTS:
             write_bytes(job.root / job.name / file_name(part, view), cv2.imencode(".png", files[part])[1].tobytes())
-
-
-def _lifted(material: Material) -> Material:
-    def lift(colour: Colour) -> Colour:
-        red, green, blue = (DARKEST + (1.0 - DARKEST) * value for value in colour)
-        return red, green, blue
-
-    return replace(material, colour=lift(material.colour), colour2=lift(material.colour2))
 
 
 def _whole(job: Job) -> bool:

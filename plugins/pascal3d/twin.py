@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy.io import savemat
 
 from bench3d.contracts import Progress
 from bench3d.contracts.data import TwinSpec
+from bench3d.data.mat import mat_bytes
 from bench3d.data.off import write_off
 from bench3d.data.twin import close_twin, open_twin
 from bench3d.data.workers import run_jobs
@@ -217,11 +217,3 @@ def write_cad_table(jobs: list[Job]) -> None:
             entry[name] = np.empty((0, 0)) if point is None else np.asarray(point, np.float64)[None] / CAD_SCALE
     official = official_class(jobs[0].category)
     write_bytes(jobs[0].root / "CAD" / f"{official}.mat", mat_bytes({official: table}, compress=True))
-
-
-def mat_bytes(values: dict[str, Any], compress: bool = False) -> bytes:
-    """A MATLAB 5 file whose header carries no date, so that equal values give equal bytes."""
-    buffer = io.BytesIO()
-    savemat(buffer, values, do_compression=compress, long_field_names=True)
-    header = f"MATLAB 5.0 MAT-file, written by {DATABASE}".encode("ascii").ljust(116)
-    return header + buffer.getvalue()[116:]

@@ -124,6 +124,7 @@ def keypoint_bars(category: str, values: Sequence[Mapping[str, Any]], settings: 
 
 def _match(axes: Axes, start: np.ndarray, end: np.ndarray, truth: np.ndarray, right: bool) -> None:
     colour = RIGHT if right else WRONG
+    shade = [Stroke(linewidth=2.0, foreground="black", alpha=0.35), Normal()]
     outline = [Stroke(linewidth=3.4, foreground="white", alpha=0.75), Normal()]
     axes.plot(
         [start[0], end[0]],
@@ -138,7 +139,7 @@ def _match(axes: Axes, start: np.ndarray, end: np.ndarray, truth: np.ndarray, ri
     if right:
         axes.plot(*end, marker="o", markersize=6, color=colour, **edge)
         return
-    axes.plot([end[0], truth[0]], [end[1], truth[1]], color=TRUTH, linewidth=1.0, linestyle=":")
+    axes.plot([end[0], truth[0]], [end[1], truth[1]], color=TRUTH, linewidth=1.0, linestyle=":", path_effects=shade)
     axes.plot(*truth, marker="D", markersize=6, color="none", markeredgecolor="black", markeredgewidth=3)
     axes.plot(*truth, marker="D", markersize=6, color="none", markeredgecolor=TRUTH, markeredgewidth=1.4)
     axes.plot(*end, marker="X", markersize=8, color=colour, **edge)
