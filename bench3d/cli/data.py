@@ -1,4 +1,4 @@
-"""`bench3d data ...`: which data sets are there, whether they are whole, and synthetic twins."""
+"""`bench3d data ...`: which data sets are there, whether they are whole, synthetic twins, rendered meshes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench3d.cli import render
 from bench3d.cli.output import DebugOption, JsonOption, console, gigabytes, print_json
 from bench3d.contracts import DatasetRegistration, Problem
 from bench3d.errors import DataError, UsageError
@@ -36,10 +37,11 @@ def register(app: typer.Typer) -> None:
     group.command("describe", epilog="Example: bench3d data describe pascal3d")(describe_)
     group.command("check", epilog="Example: bench3d data check pascal3d --category car")(check)
     group.command("synth", epilog="Example: bench3d data synth --preset quickstart --sheet twin.png")(synth)
+    render.register(group)
     app.add_typer(
         group,
         name="data",
-        help="Data sets: which are there, whether they are whole, synthetic twins.",
+        help="Data sets: which are there, whether they are whole, synthetic twins, meshes rendered.",
         epilog="Example: bench3d data list",
     )
 

@@ -126,6 +126,8 @@ def group_tables(record: Record) -> list[Table]:
                 bins.setdefault(group.bin, []).append(group)
         if not 1 < len(bins) <= MOST_BINS or sum(len(name) + 2 for name in bins) > WIDEST:
             continue
+        if all(name.isdigit() for name in bins):
+            continue  # numbers of things, such as of a category's keypoints, mean nothing across categories
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column(f"by {by.replace('_', ' ')}", style="dim", no_wrap=True)
         for name in bins:

@@ -146,6 +146,40 @@ class TwinWriter(Protocol):
         """Writes below `root` with `workers` processes; OutputError where it cannot."""
 
 
+@dataclass(frozen=True)
+class RenderReport:
+    """What became of each mesh, by name.
+
+    Attributes:
+        rendered: now; there: before, and left alone; failed: why a mesh could not be rendered, in one sentence.
+        notes: a few words on what is not as it should be, such as a texture that is missing.
+    """
+
+    rendered: tuple[str, ...] = ()
+    there: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class MeshWriter(Protocol):
+    """Renders meshes in a data set's layout; an object that is there and whole is left alone unless `force` is set."""
+
+    def __call__(
+        self,
+        root: Path,
+        meshes: Mapping[str, Path],
+        progress: Progress,
+        workers: int,
+        size: int | None = None,
+        force: bool = False,
+    ) -> RenderReport:
+        """Renders meshes (name -> file) below `root` at `size` pixels a side (None: the published size).
+
+        What is written depends on no other mesh and not on `workers`. A mesh that cannot be read is reported, not
+        raised; OutputError where nothing can be written.
+        """
+
+
 @dataclass
 class ImageBatch:
     """What a model sees.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench3d.geometry.pixels import PixelGeometry
 
 PlacingKind = Literal["as-is", "letterbox", "corner", "stretch", "crop"]
-Resample = Literal["bilinear", "lanczos"]
+Resample = Literal["bilinear", "lanczos", "unsmoothed"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Placing:
             square of `canvas` pixels: `letterbox`: longer side = canvas, centred, padded; `corner`: longer side =
             canvas, at the top left, padded right or below; `stretch`: both sides = canvas; `crop`: by `geometry`.
         canvas: side of the square in pixels; None for `as-is` and `crop`.
-        resample: `bilinear`: antialiased by area where it shrinks; `lanczos`: Pillow's, as SD-DINO does.
+        resample: `bilinear`: antialiased by area where it shrinks; `lanczos`: Pillow's, as SD-DINO does;
+            `unsmoothed`: of a crop whose edges lie on pixel edges, without averaging, cut to whole grey levels, as
+            Common3D does.
         fill: value in [0, 1] of the padding.
         geometry: of `crop`, from the original image to the crop.
     """

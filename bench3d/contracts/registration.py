@@ -123,6 +123,7 @@ class DatasetRegistration(Registration):
     its readers then know the one category "all". `provides` names the contracts that the reader fulfils ("view-sets",
     "keypoint-pairs", ...). `recognise` is "module:attribute" of a function (Path) -> bool that says whether a folder
     is one of this layout, whatever its name: then `--data FOLDER` is enough. Its module loads no torch.
+    `render` is "module:attribute" of what renders meshes in this layout (bench3d.contracts.data.MeshWriter).
     """
 
     kind: ClassVar[str] = "dataset"
@@ -134,6 +135,7 @@ class DatasetRegistration(Registration):
     synth: str | None = None
     provides: tuple[str, ...] = ()
     recognise: str | None = None
+    render: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -169,8 +169,8 @@ def _joined(path: Path, parts: list[tuple[Any, np.ndarray, Look]], turn: np.ndar
     if not surfaces:
         raise DataError(f"{path} has no face with an area and finite vertices.", HINT)
     types = ("f8", "i4", "f4", "f4", "f4", "i4")
-    joined = [np.concatenate(c).astype(t) for c, t in zip(columns.values(), types, strict=True)]
-    return TexturedMesh(*joined, surfaces=tuple(surfaces))
+    joined = {n: np.concatenate(c).astype(t) for (n, c), t in zip(columns.items(), types, strict=True)}
+    return TexturedMesh(surfaces=tuple(surfaces), **joined)
 
 
 def _sound(points: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -77,7 +77,10 @@ class Looks:
             inner = getattr(material, "materials", None)
             chosen = inner[0] if inner else material
             read = self._pbr if hasattr(chosen, "baseColorFactor") else self._simple
-            self._surfaces[id(material)] = (material, read(chosen))  # the material is kept, so that its id stays its own
+            self._surfaces[id(material)] = (
+                material,
+                read(chosen),
+            )  # the material is kept, so that its id stays its own
         return self._surfaces[id(material)][1]
 
     def _simple(self, material: Any) -> Surface | None:
@@ -96,7 +99,7 @@ class Looks:
             cutout = limit / alpha if alpha > 0 else np.inf
         elif mode == "BLEND":
             cutout = BLEND_CUTOUT if alpha > 0 else np.inf
-        if cutout is not None and (cutout > 1 and (texture is not None or mode == "MASK") or cutout == np.inf):
+        if cutout is not None and ((cutout > 1 and (texture is not None or mode == "MASK")) or cutout == np.inf):
             return None
         if texture is None or cutout is None or texture[..., 3].min() >= 255 * cutout:
             cutout = None

@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench3d.contracts.encoding import Placing
 from bench3d.errors import UsageError
-from bench3d.geometry.crops import resample, valid_mask
+from bench3d.geometry.crops import resample, resample_unsmoothed, valid_mask
 from bench3d.geometry.pixels import PixelGeometry
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
@@ -45,6 +45,8 @@ def layout(size: tuple[int, int], placing: Placing) -> Layout:
         return Layout(PixelGeometry.identity(size))
     if placing.kind == "crop":
         return Layout(_crop_geometry(size, placing))
+    if placing.resample == "unsmoothed":
+        raise UsageError(f"Only a crop is resampled unsmoothed, not {placing.kind}.")
     canvas = placing.canvas
     if canvas is None or canvas < 1:
         raise UsageError(f"Placing an image as {placing.kind} needs a canvas of at least one pixel.")
@@ -85,7 +87,8 @@ def place(image: np.ndarray, placing: Placing) -> tuple[np.ndarray, np.ndarray, 
         if placing.kind == "as-is":
             return image, np.ones((height, width), dtype=bool), geometry
         valid = valid_mask(geometry)
-        return _filled(resample(image, geometry), valid, placing.fill), valid, geometry
+        cut = resample_unsmoothed if placing.resample == "unsmoothed" else resample
+        return _filled(cut(image, geometry), valid, placing.fill), valid, geometry
     fill = _fill_value(placing.fill)
     if placing.kind == "corner":
         square = np.full((max(width, height),) * 2 + (3,), fill, dtype=np.uint8)

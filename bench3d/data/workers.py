@@ -14,11 +14,18 @@ from typing import TypeVar
 from bench3d.errors import Bench3DError
 
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def run_jobs(function: Callable[[Job], object], jobs: Sequence[Job], workers: int, done: Callable[[], None]) -> None:
-    """Calls `function` on every job and `done` after each; the first error stops all and is raised.
+    """Calls `function` on every job and `done` after each; the first error stops all and is raised (`job_results`)."""
+    for _ in job_results(function, jobs, workers):
+        done()
+
+
+def job_results(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Result]]:
+    """Calls `function` on every job and yields (job, result) as they are done; the first error stops all.
 
     With one worker (or one job) everything happens in this process. Otherwise processes are spawned, never forked:
     numba, OpenMP and CUDA do not survive a fork. A job's outcome must not depend on the others.
@@ -28,16 +35,15 @@ def run_jobs(function: Callable[[Job], object], jobs: Sequence[Job], workers: in
     """
     if workers <= 1 or len(jobs) <= 1:
         for job in jobs:
-            function(job)
-            done()
+            yield job, function(job)
         return
     with _one_thread_each():
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_leave_interrupts)
         try:
-            for future in as_completed([pool.submit(function, job) for job in jobs]):
-                future.result()
-                done()
+            futures = {pool.submit(function, job): job for job in jobs}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
         except BrokenProcessPool as error:
             raise Bench3DError(
                 "A worker process was killed, perhaps for lack of memory.",

@@ -39,11 +39,15 @@ def full_precision() -> Iterator[None]:
 
 
 def resize_images(images: torch.Tensor, size: tuple[int, int], interpolation: str = "bilinear") -> torch.Tensor:
-    """(B, 3, H, W) in [0, 1] to `size` (W, H), antialiased; the edges of both pixel grids coincide."""
+    """(B, 3, H, W) in [0, 1] to `size` (W, H); the edges of both pixel grids coincide.
+
+    `bilinear` and `bicubic` average over what a pixel covers where the image shrinks, `unsmoothed` is bilinear without.
+    """
     if (images.shape[3], images.shape[2]) == tuple(size):
         return images
     mode = "bicubic" if interpolation == "bicubic" else "bilinear"
-    resized = F.interpolate(images, size=(size[1], size[0]), mode=mode, align_corners=False, antialias=True)
+    smooth = interpolation != "unsmoothed"
+    resized = F.interpolate(images, size=(size[1], size[0]), mode=mode, align_corners=False, antialias=smooth)
     return resized.clamp(0.0, 1.0)
 
 
@@ -81,6 +85,7 @@ class DenseBackbone(Model):
         self.device = device
         self.origin = origin
         self.interpolation = interpolation
+        self._resize = interpolation if settings.resize == "network" else settings.resize
         self.random_weights = random_weights
         self.canvas = settings.canvas(patch)
         self._mean, self._std = tuple(mean), tuple(std)
@@ -97,7 +102,7 @@ class DenseBackbone(Model):
         size = (columns * self.patch, rows * self.patch)
         mean, std = (images.new_tensor(v)[None, :, None, None] for v in (self._mean, self._std))
         with full_precision():
-            values = self.net((resize_images(images, size, self.interpolation) - mean) / std).float()
+            values = self.net((resize_images(images, size, self._resize) - mean) / std).float()
         grid = (values.shape[3], values.shape[2])
         stride, origin = (float(self.patch),) * 2, (self.origin,) * 2
         geometry = tuple(g.resized(size).with_grid(grid, stride, origin) for g in batch.geometry)

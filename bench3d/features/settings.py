@@ -29,6 +29,10 @@ class InputSettings(BaseModel):
         default=None, ge=8, le=8192, description="input pixels on the longer side (equal-pixels); replaces grid"
     )
     native: bool = Field(default=False, description="the image's own size, in whole patches; replaces grid")
+    resize: Literal["network", "bilinear", "bicubic", "unsmoothed"] = Field(
+        default="network",
+        description="how the input is resized: network: as it was trained; unsmoothed: bilinear without averaging",
+    )
 
     @model_validator(mode="after")
     def _one_policy(self) -> InputSettings:

@@ -77,6 +77,23 @@ def resample(image: np.ndarray, geometry: PixelGeometry, nearest: bool = False) 
     )
 
 
+def resample_unsmoothed(image: np.ndarray, geometry: PixelGeometry) -> np.ndarray:
+    """Common3D's crop: the window of whole pixels, black outside the image, resized bilinearly without averaging.
+
+    The edges of the window repeat (as `align_corners=False` without antialiasing does), and values are cut to whole
+    numbers. (H, W, 3) uint8 -> (h, w, 3) uint8. The window is `geometry`'s, rounded to whole original pixels.
+    """
+    height, width = image.shape[:2]
+    left, top = (round(-o / s) for o, s in zip(geometry.offset, geometry.scale, strict=True))
+    wide, high = (max(1, round(n / s)) for n, s in zip(geometry.input_size, geometry.scale, strict=True))
+    window = np.zeros((high, wide, image.shape[2]), dtype=np.float32)
+    x0, x1 = max(left, 0), min(left + wide, width)
+    y0, y1 = max(top, 0), min(top + high, height)
+    if x0 < x1 and y0 < y1:
+        window[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
+    return cv2.resize(window, geometry.input_size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+
+
 def valid_mask(geometry: PixelGeometry) -> np.ndarray:
     """(h, w) bool: which crop pixels lie inside the original image."""
     w, h = geometry.input_size

@@ -65,7 +65,7 @@ class PointChance:
         """
         truth = np.ascontiguousarray(truth, dtype=np.float64).reshape(-1, 2)
         radii = np.ascontiguousarray(np.broadcast_to(np.asarray(radius, dtype=np.float64), len(truth)))
-        share = _count_within(truth, radii, self._x, self._y, self._before) / self.points
+        share = _count_within(truth, radii, self._x, self._y, self._before, _even_step(self._x)) / self.points
         return np.where(np.isfinite(truth).all(axis=1) & ~np.isnan(radii), share, np.nan)
 
     def distance(self, truth: np.ndarray) -> np.ndarray:
@@ -85,17 +85,27 @@ class PointChance:
 
     def _covered(self, truth: np.ndarray) -> np.ndarray:
         """(N,) bool: where the convolution holds: a large, evenly spaced domain, and inside its box."""
-        steps = [np.diff(axis) for axis in (self._x, self._y)]
-        even = all(len(s) and s.min() > 0 and np.allclose(s, s[0], rtol=1e-6, atol=0) for s in steps)
-        if self.points <= DIRECT_POINTS or not even:
+        if self.points <= DIRECT_POINTS or not (_even_step(self._x) and _even_step(self._y)):
             return np.zeros(len(truth), dtype=bool)
         low, high = np.array([self._x[0], self._y[0]]), np.array([self._x[-1], self._y[-1]])
         return np.asarray(((truth >= low) & (truth <= high)).all(axis=1))
 
 
+def _even_step(axis: np.ndarray) -> float:
+    """The spacing of evenly spaced positions, 0 for others."""
+    steps = np.diff(axis)
+    even = len(steps) and steps.min() > 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0)
+    return float(axis[-1] - axis[0]) / len(steps) if even else 0.0
+
+
 @njit(cache=True, parallel=True)
-def _count_within(truth: np.ndarray, radii: np.ndarray, x: np.ndarray, y: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Points of the domain with (dx^2 + dy^2) < r^2 for each truth point: per row an interval of columns."""
+def _count_within(
+    truth: np.ndarray, radii: np.ndarray, x: np.ndarray, y: np.ndarray, before: np.ndarray, step: float
+) -> np.ndarray:
+    """Points of the domain with (dx^2 + dy^2) < r^2 for each truth point: per row an interval of columns.
+
+    On even columns (`step` > 0) the ends are guessed from the spacing and put right, else they are searched for.
+    """
     out = np.zeros(len(truth), dtype=np.int64)
     for n in prange(len(truth)):
         cx, cy, square = truth[n, 0], truth[n, 1], radii[n] * radii[n]
@@ -106,7 +116,20 @@ def _count_within(truth: np.ndarray, radii: np.ndarray, x: np.ndarray, y: np.nda
             if not rest > 0.0:
                 continue
             half = np.sqrt(rest)
-            first, last = np.searchsorted(x, cx - half, side="right"), np.searchsorted(x, cx + half)
+            low, high = cx - half, cx + half
+            if step > 0.0:
+                first = int(min(max((low - x[0]) / step, 0.0), float(len(x))))
+                last = int(min(max((high - x[0]) / step, 0.0), float(len(x))))
+                while first > 0 and x[first - 1] > low:
+                    first -= 1
+                while first < len(x) and x[first] <= low:
+                    first += 1
+                while last > 0 and x[last - 1] >= high:
+                    last -= 1
+                while last < len(x) and x[last] < high:
+                    last += 1
+            else:
+                first, last = np.searchsorted(x, low, side="right"), np.searchsorted(x, high)
             out[n] += before[j, max(last, first)] - before[j, first]
     return out
 

@@ -65,7 +65,7 @@ def _halved(image: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, error_model="numpy")
 def texel(texels: np.ndarray, level: np.ndarray, decoded: np.ndarray, u: float, v: float, out: np.ndarray) -> None:
-    """Fills out (4,): linear colour and alpha at texture coordinates (v = 0 is the bottom row; both repeat), bilinear."""
+    """Fills out (4,): linear colour and alpha at u, v (v = 0 is the bottom row; both repeat), bilinear."""
     width, height = level[1], level[2]
     x, y = (u - np.floor(u)) * width - 0.5, (np.ceil(v) - v) * height - 0.5
     column, row = int(np.floor(x)), int(np.floor(y))
@@ -87,12 +87,13 @@ def trilinear(
     decoded: np.ndarray,
     u: float,
     v: float,
-    detail: float,
+    span: float,
     out: np.ndarray,
     other: np.ndarray,
 ) -> None:
-    """Fills out (4,) between the two levels around `detail` (log2 of texels of level 0 a sample); see `texel`."""
-    detail = min(max(detail, 0.0), levels.shape[0] - 1.001)
+    """Fills out (4,) between the two levels whose texels are about `span` texture units wide; see `texel`."""
+    detail = np.log2(max(span * np.sqrt(levels[0, 1] * levels[0, 2]), 1.0))
+    detail = min(detail, levels.shape[0] - 1.001)
     low = int(detail)
     part = detail - low
     texel(texels, levels[low], decoded, u, v, out)

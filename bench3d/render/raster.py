@@ -43,6 +43,11 @@ def rasterize(clip: np.ndarray, faces: np.ndarray, size: tuple[int, int]) -> np.
     out = np.zeros((clip.shape[0], height, width, 4), dtype=np.float32)
     if out.size and len(faces):
         threads = numba.get_num_threads()
+        if threads == 1:
+            # No task is worth its launch: where all cores are busy, that waits a time slice for the helper thread.
+            for b in range(clip.shape[0]):
+                _fill_band(image_to_screen(clip[b], height, width), faces, out[b], 0, height)
+            return out
         spread = -(-threads // clip.shape[0])  # bands per image that keep every thread busy
         chunks = 1 if spread == 1 or height * width < 128 * 128 else 4
         spread = min(spread, height)
@@ -65,23 +70,30 @@ def check_mesh(clip: np.ndarray, faces: np.ndarray) -> None:
 
 @njit(cache=True, parallel=True)
 def _to_screen(clip: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(B, V, 4) clip to float64 x, y in pixels, z/w, 1/w; 1/w = 0 marks a vertex that must not be drawn."""
-    batch, count = clip.shape[0], clip.shape[1]
-    screen = np.zeros((batch, count, 4))
-    for b in prange(batch):
-        for i in range(count):
-            w = np.float64(clip[b, i, 3])
-            if not (w > 0.0 and np.isfinite(w)):
-                continue
-            inverse = 1.0 / w
-            x = (clip[b, i, 0] * inverse + 1.0) * (0.5 * width)
-            y = (clip[b, i, 1] * inverse + 1.0) * (0.5 * height)
-            z = clip[b, i, 2] * inverse
-            if np.isfinite(x) and np.isfinite(y) and np.isfinite(z):
-                screen[b, i, 0] = x
-                screen[b, i, 1] = y
-                screen[b, i, 2] = z
-                screen[b, i, 3] = inverse
+    """`image_to_screen` of a batch, (B, V, 4) to (B, V, 4)."""
+    screen = np.empty(clip.shape)
+    for b in prange(clip.shape[0]):
+        screen[b] = image_to_screen(clip[b], height, width)
+    return screen
+
+
+@njit(cache=True)
+def image_to_screen(clip: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(V, 4) clip to float64 x, y in pixels, z/w, 1/w; 1/w = 0 marks a vertex that must not be drawn."""
+    screen = np.zeros(clip.shape)
+    for i in range(clip.shape[0]):
+        w = np.float64(clip[i, 3])
+        if not (w > 0.0 and np.isfinite(w)):
+            continue
+        inverse = 1.0 / w
+        x = (clip[i, 0] * inverse + 1.0) * (0.5 * width)
+        y = (clip[i, 1] * inverse + 1.0) * (0.5 * height)
+        z = clip[i, 2] * inverse
+        if np.isfinite(x) and np.isfinite(y) and np.isfinite(z):
+            screen[i, 0] = x
+            screen[i, 1] = y
+            screen[i, 2] = z
+            screen[i, 3] = inverse
     return screen
 
 

@@ -11,9 +11,20 @@ import numpy as np
 
 from bench3d.geometry.camera import clip_matrix
 from bench3d.render.mipmaps import DECODED, encode, mip_tables
-from bench3d.render.raster import _to_screen, rasterize
+from bench3d.render.raster import image_to_screen, rasterize
 from bench3d.render.shade import _corner_normals
-from bench3d.render.texture_shading import COLUMNS, CUTOUT, GLOW, GLOW_TEXTURE, TEXTURE, add_cutouts, shade
+from bench3d.render.texture_shading import (
+    COLUMNS,
+    CUTOUT,
+    GLOW,
+    GLOW_TEXTURE,
+    TEXTURE,
+    Paint,
+    Shape,
+    View,
+    add_cutouts,
+    shade,
+)
 
 LAMPS = np.array([[1.0, -1.0, 1.0, 1.0], [-1.0, -1.0, -1.0, 1.0], [1.0, 0.0, 1.0, 0.1]])
 """Camera coordinates (x right, y down, z forward) and strength; the object lies at z = 2. Positions and ratio of
@@ -103,23 +114,25 @@ class TexturedScene:
         holes = np.array([surface.has_holes for surface in mesh.surfaces])[mesh.owner]
         order = np.argsort(holes, kind="stable")  # surfaces with holes are drawn last, by a kernel of their own
         self._whole = int((~holes).sum())
-        self._vertices = np.ascontiguousarray(mesh.vertices, dtype=np.float64)
-        self._faces = np.ascontiguousarray(mesh.faces[order], dtype=np.int32)
-        self._normals = np.ascontiguousarray(mesh.normals[order], dtype=np.float32)
-        self._owner = np.ascontiguousarray(mesh.owner[order], dtype=np.int32)
-        self._uv = np.ascontiguousarray(mesh.uv, dtype=np.float32)
-        self._colours = np.ascontiguousarray(mesh.colours, dtype=np.float32)
+        self._shape = Shape(
+            vertices=np.ascontiguousarray(mesh.vertices, dtype=np.float64),
+            faces=np.ascontiguousarray(mesh.faces[order], dtype=np.int32),
+            normals=np.ascontiguousarray(mesh.normals[order], dtype=np.float32),
+            uv=np.ascontiguousarray(mesh.uv, dtype=np.float32),
+            colours=np.ascontiguousarray(mesh.colours, dtype=np.float32),
+            owner=np.ascontiguousarray(mesh.owner[order], dtype=np.int32),
+        )
         images: dict[int, np.ndarray] = {}
         for surface in mesh.surfaces:
             images.update({id(i): i for i in (surface.texture, surface.glow_texture) if i is not None})
         numbers = {key: number for number, key in enumerate(images)}
-        self._texels, self._levels = mip_tables(list(images.values()))
-        self._table = np.zeros((len(mesh.surfaces), COLUMNS))
-        for row, surface in zip(self._table, mesh.surfaces, strict=True):
+        table = np.zeros((len(mesh.surfaces), COLUMNS))
+        for row, surface in zip(table, mesh.surfaces, strict=True):
             row[:3], row[GLOW : GLOW + 3] = surface.colour, surface.glow
             row[TEXTURE] = numbers.get(id(surface.texture), -1)
             row[GLOW_TEXTURE] = numbers.get(id(surface.glow_texture), -1)
             row[CUTOUT] = -1.0 if surface.cutout is None else surface.cutout
+        self._paint = Paint(table, *mip_tables(list(images.values())), DECODED)
 
     def render(self, cam_T_obj: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> TexturedView:
         """The picture from a camera (OpenCV axes); size is (W, H). The camera must not stand inside the object."""
@@ -131,42 +144,25 @@ class TexturedScene:
         lamps = LAMPS.copy()
         lamps[:, :3] = (lamps[:, :3] - shift) @ rotation
         lamps[:, 3] *= LAMP_POWER
-        linear = shade(
-            big,
-            mask,
-            self._vertices,
-            self._faces,
-            self._normals,
-            self._uv,
-            self._colours,
-            self._owner,
-            self._table,
-            self._texels,
-            self._levels,
-            DECODED,
-            -rotation.T @ shift,
-            np.ascontiguousarray(rotation.T @ np.linalg.inv(double)),
-            lamps,
-        )
+        rays = np.ascontiguousarray(rotation.T @ np.linalg.inv(double))
+        linear = shade(big, mask, self._shape, self._paint, View(-rotation.T @ shift, rays, lamps))
         return TexturedView(encode(linear), mask, self._depth(small, mask, cam_T_obj))
 
     def _raster(self, cam_T_obj: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        camera = self._vertices @ cam_T_obj[:3, :3].T + cam_T_obj[:3, 3]
+        camera = self._shape.vertices @ cam_T_obj[:3, :3].T + cam_T_obj[:3, 3]
         # Near and far hug the object, for z/w in float32 must tell surfaces apart.
         near, far = max(0.9 * float(camera[:, 2].min()), 0.01), 1.1 * float(camera[:, 2].max()) + 0.02
         matrix = clip_matrix(intrinsics, size, near, far)
         clip = (camera @ matrix[:, :3].T + matrix[:, 3])[None].astype(np.float32)
-        out = rasterize(clip, self._faces[: self._whole], (size[1], size[0]))[0]
-        if self._whole < len(self._faces):
-            screen = _to_screen(clip, size[1], size[0])[0]
-            tables = (self._owner, self._table, self._texels, self._levels, DECODED)
-            add_cutouts(screen, self._faces, self._whole, self._uv, *tables, out)
+        out = rasterize(clip, self._shape.faces[: self._whole], (size[1], size[0]))[0]
+        if self._whole < len(self._shape.faces):
+            add_cutouts(image_to_screen(clip[0], size[1], size[0]), self._whole, self._shape, self._paint, out)
         return out
 
     def _depth(self, raster: np.ndarray, mask: np.ndarray, cam_T_obj: np.ndarray) -> np.ndarray:
-        z = self._vertices @ cam_T_obj[2, :3] + cam_T_obj[2, 3]
+        z = self._shape.vertices @ cam_T_obj[2, :3] + cam_T_obj[2, 3]
         hit = raster[mask].astype(np.float64)
-        corners = z[self._faces[hit[:, 3].astype(np.int64) - 1]]
+        corners = z[self._shape.faces[hit[:, 3].astype(np.int64) - 1]]
         depth = np.zeros(mask.shape)
         depth[mask] = hit[:, 0] * corners[:, 0] + hit[:, 1] * corners[:, 1]
         depth[mask] += (1.0 - hit[:, 0] - hit[:, 1]) * corners[:, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class PFPascalSettings(BaseModel):
@@ -22,4 +22,5 @@ class PFPascalSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     list: Literal["standard", "same", "different", "repaired"] = "standard"
-    list_file: Path | None = None
+    # Not where the file lies but what is in it counts: the fingerprint holds that.
+    list_file: Path | None = Field(default=None, json_schema_extra={"identity": False})

@@ -9,7 +9,8 @@ HOW_TO_GET = (
     "Any folder with camera-intrinsics.txt (3x3) and frames NAME.color.png or .jpg, NAME.depth.png (16-bit "
     "millimetres, registered to the colour image) and NAME.pose.txt (camera-to-world 4x4), in the folder itself or in "
     "its subfolders. The scenes of 7-Scenes and 3DMatch are laid out so (7-Scenes needs a camera-intrinsics.txt: "
-    "585 0 320, 0 585 240, 0 0 1)."
+    "585 0 320, 0 585 240, 0 0 1); their depth is not registered: put the colour camera's intrinsics into "
+    "color-intrinsics.txt (about 525 0 320, 0 525 240, 0 0 1), or every correspondence is off by some pixels."
 )
 
 
@@ -21,6 +22,7 @@ def bench3d_register() -> list[Registration]:
             name="rgbd-frames",
             summary="RGB-D frames with camera poses (layout of 7-Scenes and 3DMatch): one set a folder",
             factory="bench3d_plugins.rgbd_frames.dataset:RgbdFrames",
+            settings="bench3d_plugins.rgbd_frames.settings:RgbdSettings",
             folder="rgbd_frames",
             provides=("view-sets",),
             recognise="bench3d_plugins.rgbd_frames.layout:recognise",

@@ -16,7 +16,9 @@ from bench3d.data.images import image_size
 from bench3d.data.poses import inverse, pose_problem, read_matrix, rigid
 from bench3d.data.twin import is_synthetic
 from bench3d.errors import DataError, UsageError
-from bench3d_plugins.rgbd_frames.layout import Frame, frame_folders, frames_of, intrinsics_path
+from bench3d_plugins.rgbd_frames.layout import COLOR_INTRINSICS, Frame, frame_folders, frames_of, intrinsics_path
+from bench3d_plugins.rgbd_frames.registered import registered_depth
+from bench3d_plugins.rgbd_frames.settings import RgbdSettings
 
 UNIT = 1e-3  # metres of one step of the depth files
 TOLERANCE = 0.02
@@ -29,14 +31,17 @@ NO_POSE = "invalid_poses"
 
 
 class RgbdFrames:
-    """Folders of registered RGB-D frames. There are no settings and one category, "all"; the world is in metres.
+    """Folders of RGB-D frames. There is one category, "all"; the world is in metres.
+
+    Where depth is not registered to the colour images, `settings.color_intrinsics` or a color-intrinsics.txt says so.
 
     A set is a folder with frames: `root` itself or a subfolder. Frames without depth or pose file, and those whose
     pose is marked as lost (not finite, all zero, or no rotation), are left out and counted in the attributes.
     """
 
-    def __init__(self, root: Path, settings: object | None = None) -> None:
+    def __init__(self, root: Path, settings: RgbdSettings | None = None) -> None:
         self.root = Path(root)
+        self.settings = settings or RgbdSettings()
         self.synthetic = is_synthetic(self.root)
         self._sets: list[ViewSet] | None = None
 
@@ -73,27 +78,35 @@ class RgbdFrames:
         return found
 
     def camera(self, folder: Path) -> np.ndarray:
-        """(3, 3) intrinsics of a folder's frames; DataError where they are missing or no camera's."""
+        """(3, 3) intrinsics of a folder's depth maps; DataError where they are missing or no camera's."""
         path = intrinsics_path(folder, self.root)
         if not path.exists():
             raise DataError(
-                f"The file {path} is missing.", "Write the 3x3 intrinsics of the colour images into it, in pixels."
+                f"The file {path} is missing.", "Write the 3x3 intrinsics of the depth images into it, in pixels."
             )
-        camera = read_matrix(path, ((3, 3), (4, 4)))[:3, :3].copy()
-        if not np.isfinite(camera).all() or min(camera[0, 0], camera[1, 1]) <= 0 or abs(camera[2, 2] - 1) > 1e-6:
-            raise DataError(f"{path} holds no camera's intrinsics.", "It must read fx 0 cx, 0 fy cy, 0 0 1 in pixels.")
-        return camera
+        return _read_camera(path)
+
+    def color_camera(self, folder: Path) -> np.ndarray | None:
+        """(3, 3) intrinsics of a folder's colour images where depth is not registered to them, else None."""
+        path = self.settings.color_intrinsics
+        if path is None:
+            path = intrinsics_path(folder, self.root, COLOR_INTRINSICS)
+            if not path.exists():
+                return None
+        if not path.is_file():
+            raise DataError(f"The file {path} is missing.", "It is named by data.color_intrinsics.")
+        return _read_camera(path)
 
     def folder_set(self, folder: Path) -> ViewSet:
         """The set of one folder; it may hold fewer than two views."""
-        camera, left_out = self.camera(folder), Counter[str]()
+        camera, color, left_out = self.camera(folder), self.color_camera(folder), Counter[str]()
         views = []
         for frame in frames_of(folder):
             pose = None if frame.missing else read_pose(frame.pose)
             if pose is None:
                 left_out[MISSING if frame.missing else NO_POSE] += 1
             else:
-                views.append(_view(frame, camera, pose))
+                views.append(_view(frame, camera, color, pose))
         return ViewSet(
             id=folder.name if folder != self.root else self.root.resolve().name,
             views=tuple(views),
@@ -131,15 +144,25 @@ def read_pose(path: Path) -> np.ndarray | None:
     return None if pose_problem(pose) else inverse(rigid(pose))
 
 
-def _view(frame: Frame, camera: np.ndarray, cam_T_world: np.ndarray) -> PosedView:
+def _read_camera(path: Path) -> np.ndarray:
+    camera = read_matrix(path, ((3, 3), (4, 4)))[:3, :3].copy()
+    if not np.isfinite(camera).all() or min(camera[0, 0], camera[1, 1]) <= 0 or abs(camera[2, 2] - 1) > 1e-6:
+        raise DataError(f"{path} holds no camera's intrinsics.", "It must read fx 0 cx, 0 fy cy, 0 0 1 in pixels.")
+    return camera
+
+
+def _view(frame: Frame, camera: np.ndarray, color: np.ndarray | None, cam_T_world: np.ndarray) -> PosedView:
     size = image_size(frame.color)
+    depth = partial(load_depth, frame.depth, UNIT, size)
+    if color is not None:
+        depth = partial(registered_depth, frame.depth, UNIT, size, camera, color)
     return PosedView(
         id=frame.name,
         image=frame.color,
         size=size,
-        intrinsics=camera,
+        intrinsics=camera if color is None else color,
         cam_T_world=cam_T_world,
-        depth=partial(load_depth, frame.depth, UNIT, size),
+        depth=depth,
     )
 
 

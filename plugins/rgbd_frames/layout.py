@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INTRINSICS = "camera-intrinsics.txt"
+COLOR_INTRINSICS = "color-intrinsics.txt"
 _COLOR = re.compile(r"(.+)\.color\.(png|jpg|jpeg)", re.IGNORECASE)
 LOOKED_AT = 50  # subfolders that `recognise` opens at most
 
@@ -44,10 +45,10 @@ def frame_folders(root: Path) -> list[Path]:
     return [folder for folder in (root, *_subfolders(root)) if frames_of(folder)]
 
 
-def intrinsics_path(folder: Path, root: Path) -> Path:
-    """The folder's own camera-intrinsics.txt where there is one, else the root's."""
-    own = folder / INTRINSICS
-    return own if own.exists() else root / INTRINSICS
+def intrinsics_path(folder: Path, root: Path, name: str = INTRINSICS) -> Path:
+    """The folder's own file of that name where there is one, else the root's."""
+    own = folder / name
+    return own if own.exists() else root / name
 
 
 def recognise(folder: Path) -> bool:

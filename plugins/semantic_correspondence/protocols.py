@@ -26,9 +26,8 @@ of a patch of 14 pixels: the grid is what the protocols ask for, so the canvas o
 
 What is not reproduced: SD-DINO's and GeoAware-SC's default of 20 sampled pairs per category (their papers use all);
 GeoAware-SC's pose alignment by a mirrored source; the order of files on disk, by which probe3d's 200 pairs are drawn;
-probe3d's and DIFT's bicubic resampling, and the grey of probe3d's outermost 6 pixels (white here); Common3D's cutting
-of the resampled crop to whole grey levels and its unsmoothed reduction from 512 to 448. These touch what the network
-sees; from the same input every keypoint gets the published answer.
+probe3d's and DIFT's bicubic resampling, and the grey of probe3d's outermost 6 pixels (white here). These touch what the
+network sees; from the same input every keypoint gets the published answer.
 """
 
 from __future__ import annotations
@@ -116,6 +115,7 @@ SPAIR71K = (
         oracles=CATEGORY,
         settings={
             "placing": "affine",
+            "resample": "unsmoothed",
             "canvas": 512,
             "query": "pixel",
             "candidates": "canvas",
@@ -124,7 +124,7 @@ SPAIR71K = (
             "average": "keypoint",
             "categories": "macro",
         },
-        backbone={"grid": 32, "tokens": "prenorm"},
+        backbone={"grid": 32, "tokens": "prenorm", "resize": "unsmoothed"},
     ),
 )
 

@@ -35,7 +35,10 @@ class SemanticSettings(BaseModel):
     margin: int = Field(
         default=0, ge=0, description="pixels around the placed image that the points know nothing of (probe3d: 6)"
     )
-    resample: Literal["bilinear", "lanczos"] = Field(default="bilinear", description="how the image is resized")
+    resample: Literal["bilinear", "lanczos", "unsmoothed"] = Field(
+        default="bilinear",
+        description="how the image is resized; unsmoothed (for placing=affine): no averaging, whole grey levels",
+    )
     fill: float = Field(default=0.0, ge=0, le=1, description="brightness of the padding")
 
     query: Literal["cell", "pixel", "bilinear", "bilinear-corners"] = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SPair71kSettings(BaseModel):
@@ -20,4 +20,5 @@ class SPair71kSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     layout: Literal["large", "small"] = "large"
-    keypoint_names: Path | None = None
+    # Not where the file lies but what is in it counts: the fingerprint holds that.
+    keypoint_names: Path | None = Field(default=None, json_schema_extra={"identity": False})

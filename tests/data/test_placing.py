@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -108,3 +109,17 @@ def test_every_size_fills_the_longer_side_and_maps_back(width, height, canvas, k
 def test_an_impossible_placing_is_said(placing):
     with pytest.raises(UsageError):
         place(np.zeros((4, 4, 3), np.uint8), placing)
+
+
+def test_an_unsmoothed_crop_is_common3ds():
+    """Padding by black, bilinear without averaging, repeated edges, whole grey levels; only for crops."""
+    image = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    # A window of 50 x 50 pixels around the image, shown on 20 x 20.
+    geometry = PixelGeometry((50, 30), (20, 20), (0.4, 0.4), (0.0, 4.0))
+    found, valid, _ = place(image, Placing(kind="crop", resample="unsmoothed", geometry=geometry))
+    window = torch.nn.functional.pad(torch.from_numpy(image).permute(2, 0, 1)[None].float(), (0, 0, 10, 10))
+    expected = torch.nn.functional.interpolate(window, size=(20, 20), mode="bilinear", align_corners=False).floor()
+    assert np.array_equal(found, expected[0].permute(1, 2, 0).byte().numpy())
+    assert valid[4:16].all() and not valid[:4].any() and not valid[16:].any()
+    with pytest.raises(UsageError, match="Only a crop"):
+        place(image, Placing(kind="letterbox", canvas=20, resample="unsmoothed"))

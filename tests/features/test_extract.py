@@ -100,4 +100,6 @@ def test_resizing_keeps_the_edges():
     small = resize_images(ramp, (16, 64))
     # Cell k of 4 pixels is centred on 4k + 2; the outermost ones feel the border.
     assert torch.allclose(small[0, 0, 0, 1:-1] * 64, torch.arange(1, 15) * 4.0 + 2.0, atol=1e-3)
+    rough = resize_images(ramp, (16, 64), "unsmoothed")
+    assert torch.equal(rough, F.interpolate(ramp, size=(64, 16), mode="bilinear", align_corners=False))
     assert resize_images(ramp, (64, 64)) is ramp

@@ -13,6 +13,7 @@ from bench3d.errors import DataError, UsageError
 from bench3d.geometry.camera import project
 from bench3d_plugins.rgbd_frames.dataset import RgbdFrames
 from bench3d_plugins.rgbd_frames.layout import recognise
+from bench3d_plugins.rgbd_frames.settings import RgbdSettings
 
 SAMPLES = os.environ.get("BENCH3D_REAL_SAMPLES")
 SIZE = (32, 24)
@@ -113,6 +114,27 @@ def test_intrinsics_are_needed_and_judged(folder):
     with pytest.raises(DataError, match=r"camera-intrinsics.txt is missing.*3x3"):
         RgbdFrames(folder).view_sets()
     assert any("camera-intrinsics.txt" in problem.file for problem in RgbdFrames(folder).check())
+
+
+def test_depth_of_another_camera_is_carried_over(folder):
+    """By hand: depth camera f = 40, colour camera f = 20, both at (16, 12): pixel (20, 12) moves to (18, 12)."""
+    depth = np.full((24, 32), 2000)
+    depth[12, 20] = 1000
+    frame(folder / "seq-01", "frame-000000", np.eye(4), depth)
+    before = RgbdFrames(folder)
+    assert before.view_sets()[0].views[0].intrinsics[0, 0] == 40
+    old = before.fingerprint()
+    (folder / "color-intrinsics.txt").write_text("20 0 16\n0 20 12\n0 0 1\n")
+    view = RgbdFrames(folder).view_sets()[0].views[0]
+    moved = view.depth()
+    assert view.intrinsics[0, 0] == 20
+    assert moved[12, 18] == pytest.approx(1.0)  # (20.5 - 16) / 2 + 16 = 18.25, and the nearer surface stays
+    assert np.count_nonzero(moved) == 12 * 16 and (moved[6:18, 8:24] > 0).all()
+    assert RgbdFrames(folder).fingerprint() != old
+    settings = RgbdSettings(color_intrinsics=folder / "camera-intrinsics.txt")
+    assert np.array_equal(RgbdFrames(folder, settings).view_sets()[0].views[0].depth() > 0, np.ones((24, 32), bool))
+    with pytest.raises(DataError, match="nowhere"):
+        RgbdFrames(folder, RgbdSettings(color_intrinsics=folder / "nowhere.txt")).view_sets()
 
 
 def test_the_fingerprint_follows_depth_and_poses(folder):
