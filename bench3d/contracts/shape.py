@@ -52,7 +52,11 @@ class FitContext:
 
 
 class ShapeModel(ABC):
-    """The two verbs. An Adapter has the same ones; its model only changes features."""
+    """The two verbs. An Adapter has the same ones; its model only changes features.
+
+    An adapter that others can read also has `formats`, the names of formats, and
+    `export(artifact, model, out, format) -> Path` (`bench3d adapter export`).
+    """
 
     @abstractmethod
     def fit(self, model: Model, source: MultiviewSource, context: FitContext) -> Artifact:

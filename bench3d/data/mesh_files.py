@@ -30,6 +30,9 @@ TO_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 MAX_ELEMENTS = 10**9
 """Numbers that the arrays of a glTF file may announce: a broken count must not take all memory."""
 
+MAX_UV = 1e4
+"""Repetitions of a texture; single precision knows no place in a texture far beyond."""
+
 HINT = "Export it again, for example as glb from Blender."
 UNREADABLE = {
     "KHR_draco_mesh_compression": "DracoPy",
@@ -153,7 +156,7 @@ def _joined(path: Path, parts: list[tuple[Any, np.ndarray, Look]], turn: np.ndar
         points = np.where(np.isfinite(points), points, 0.0)
         faces = faces[keep]
         normals = _normals(part, points, keep, faces, linear)
-        uv = np.zeros((len(points), 2)) if look.uv is None else np.nan_to_num(look.uv, posinf=0.0, neginf=0.0)
+        uv = np.zeros((len(points), 2)) if look.uv is None else np.clip(np.nan_to_num(look.uv), -MAX_UV, MAX_UV)
         colours = np.ones((len(points), 3)) if look.colours is None else look.colours
         if look.face_colours is not None:
             points, uv = points[faces].reshape(-1, 3), uv[faces].reshape(-1, 2)

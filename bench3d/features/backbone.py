@@ -132,6 +132,14 @@ class DenseBackbone(Model):
             self._fingerprint = (stamp, digest_of(parts, tensors))
         return self._fingerprint[1]
 
+    def with_grid(self, grid: int) -> DenseBackbone:
+        """The same network, not a copy of it, with inputs of `grid` cells on the longer side."""
+        other = copy.copy(self)
+        other.settings = self.settings.model_copy(update={"grid": grid, "input_size": None, "native": False})
+        other.canvas = other.settings.canvas(self.patch)
+        other._fingerprint = None
+        return other
+
     def describe(self) -> dict[str, Any]:
         """Facts for the record."""
         own = {"patch": self.patch, "input_policy": self.settings.policy, "input_size": self.canvas}

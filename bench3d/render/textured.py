@@ -94,10 +94,8 @@ def smooth_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
     Vertices at one place count as one, whatever else parts them (texture seams). Faces without area get +z.
     """
-    _, joined = np.unique(vertices, axis=0, return_inverse=True)
+    points, joined = np.unique(np.asarray(vertices, dtype=np.float64), axis=0, return_inverse=True)
     faces = joined.reshape(-1)[faces].astype(np.int64)
-    points = np.zeros((int(faces.max()) + 1, 3))
-    points[joined.reshape(-1)] = vertices
     if np.bincount(faces.ravel()).max() > CROWDED:
         flat = np.cross(points[faces[:, 1]] - points[faces[:, 0]], points[faces[:, 2]] - points[faces[:, 0]])
         normals = np.repeat(flat[:, None], 3, axis=1)

@@ -20,6 +20,7 @@ def bench3d_register() -> list[Registration]:
             accepts="view-sets",
             per_category=False,
             checkpoints=True,
+            own_input=True,
             extras=("peft",),
             install="pip install peft",
             licence="Apache-2.0 (independent implementation); published checkpoints: MIT",

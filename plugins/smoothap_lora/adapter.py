@@ -26,10 +26,16 @@ class SmoothAPLoRA(ShapeModel):
         self.settings = settings
 
     def fit(self, model: Model, source: Any, context: FitContext) -> Artifact:
-        """Trains on the view sets of `source` and leaves an artifact in `context.out`."""
+        """Trains on the view sets of `source`, at the settings' grid, and leaves an artifact in `context.out`.
+
+        Raises:
+            UsageError: the model is no dense backbone.
+        """
         from bench3d_plugins.smoothap_lora.training import fit
 
-        return fit(model, source, context, self.settings)
+        if not isinstance(model, DenseBackbone):
+            raise UsageError("smoothap-lora adapts a backbone, not what is fitted on top of one.")
+        return fit(model.with_grid(self.settings.grid), source, context, self.settings)
 
     def load(self, path: Path) -> Artifact:
         """Reads our artifact folder, a peft folder or a published .ckpt; WeightsError names file and field."""
@@ -60,7 +66,8 @@ def untrained(model: DenseBackbone, settings: SmoothAPSettings, seed: int) -> tu
         UsageError: the model is no network with attention, or has fewer blocks than the settings name.
     """
     sites = lora.last_sites(model, settings.blocks)
-    other, net = lora.adapted(model, sites, settings.rank, settings.conv_layers, {"name": "smoothap-lora"})
+    base, facts = lora.base_of(model), {"name": "smoothap-lora"}
+    other, net = lora.adapted(model, base, sites, settings.rank, settings.conv_layers, facts)
     lora.initialise(net, derived_generator(seed, "smoothap-lora", "lora"))
     conv.initialise(net.conv, settings.conv_init, derived_generator(seed, "smoothap-lora", "conv"))
     net.unfreeze()

@@ -13,7 +13,7 @@ LossName = Literal["published", "smoothap"]
 
 
 class SmoothAPSettings(BaseModel):
-    """Everything that decides a fit. 3D lengths are in the world units of the training data (objects of unit size)."""
+    """Everything that decides a fit. 3D lengths are in `unit`, which for objects of unit size is the world's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +31,11 @@ class SmoothAPSettings(BaseModel):
     loss: LossName = Field(default="published", description="the authors' two-term loss, or the paper's SmoothAP")
     positive: float = Field(default=5e-3, gt=0, description="points nearer than this in 3D are one point")
     negative: float = Field(default=0.1, gt=0, description="points farther than this in 3D are different points")
+    unit: Literal["auto", "world", "extent"] = Field(
+        default="auto",
+        description="of positive and negative: the world's unit, the longest side of each set's visible surface, or "
+        "auto: the world's where the first set measures 1 (object units), else each set's extent",
+    )
     temperature: Rate = Field(default=0.01, description="of the sigmoid that stands for a step")
 
     # Pairs of views.
@@ -44,6 +49,10 @@ class SmoothAPSettings(BaseModel):
         default=False,
         description="reproduce two defects of the published training: 100 pairs replayed in every epoch, and points "
         "of patch-16 backbones placed as if the patch were 14",
+    )
+
+    grid: Positive = Field(
+        default=80, description="cells on the longer side of a training image; tasks then choose their own input"
     )
 
     # Optimiser.
