@@ -9,16 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PFWillowSettings(BaseModel):
-    """Where the pairs come from.
-
-    Attributes:
-        pairs: `list`: the list of 900 pairs that results are reported on; `folders`: every ordered pair of images of
-            one folder, with the keypoints of the annotations; `auto`: the list where it is there, else the folders.
-        list_file: the CSV file of the list; None looks in the data set's folder and beside it.
-    """
+    """Where the pairs come from."""
 
     model_config = ConfigDict(extra="forbid")
 
-    pairs: Literal["auto", "list", "folders"] = "auto"
+    pairs: Literal["auto", "list", "folders"] = Field(
+        default="auto",
+        description="list: the 900 pairs that results are reported on; folders: every ordered pair of images of one "
+        "folder, with the keypoints of the annotations; auto: the list where it is there, else the folders",
+    )
     # Not where the file lies but what is in it counts: the fingerprint holds that.
-    list_file: Path | None = Field(default=None, json_schema_extra={"identity": False})
+    list_file: Path | None = Field(
+        default=None,
+        description="the CSV file of the list; None looks in the data set's folder and beside it",
+        json_schema_extra={"identity": False},
+    )

@@ -9,16 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SPair71kSettings(BaseModel):
-    """Which list of pairs is read.
-
-    Attributes:
-        layout: the published list: `large` (all pairs, what results are reported on) or `small`.
-        keypoint_names: CSV file with the names of the keypoint ids, one column per category; None takes
-            spair_keypoint_names.csv in the data set's folder where it stands there.
-    """
+    """Which list of pairs is read."""
 
     model_config = ConfigDict(extra="forbid")
 
-    layout: Literal["large", "small"] = "large"
+    layout: Literal["large", "small"] = Field(
+        default="large", description="the published list: large (all pairs, what results are reported on) or small"
+    )
     # Not where the file lies but what is in it counts: the fingerprint holds that.
-    keypoint_names: Path | None = Field(default=None, json_schema_extra={"identity": False})
+    keypoint_names: Path | None = Field(
+        default=None,
+        description="CSV file with the names of the keypoint ids, a column per category, as probe3d publishes it; None "
+        "takes spair_keypoint_names.csv in the data set's folder where it is there. Names make left/right swaps count",
+        json_schema_extra={"identity": False},
+    )
