@@ -21,7 +21,7 @@ from bench3d.features.weights import hub_file
 from bench3d.files import write_bytes, write_json
 from bench3d_plugins.smoothap_lora import peft_format, published
 from bench3d_plugins.smoothap_lora.attention import Site
-from bench3d_plugins.smoothap_lora.lora import AdaptedNet, Weights, adapted, base_of, sites_of
+from bench3d_plugins.smoothap_lora.lora import AdaptedNet, Base, Weights, adapted, base_of, sites_of
 from bench3d_plugins.smoothap_lora.settings import SmoothAPSettings
 
 SCHEMA = "bench3d.smoothap-lora/1"
@@ -209,16 +209,16 @@ def apply(model: Model, artifact: Artifact) -> DenseBackbone:
         WeightsError: the artifact belongs to another backbone.
     """
     found = read(artifact.path)
-    sites = match(model, found)
+    base, sites = match(model, found)
     assert isinstance(model, DenseBackbone)
     facts = {"name": "smoothap-lora", "digest": artifact.digest, "layout": found.origin}
-    other, net = adapted(model, sites, found.weights.rank, len(found.weights.conv), facts)
+    other, net = adapted(model, base, sites, found.weights.rank, len(found.weights.conv), facts)
     net.put(found.weights)
     return other
 
 
-def match(model: Model, found: Found) -> Sequence[Site]:
-    """The attention of a backbone that the weights belong on. Raises as `apply`."""
+def match(model: Model, found: Found) -> tuple[Base, Sequence[Site]]:
+    """What a backbone is, and its attention that the weights belong on. Raises as `apply`."""
     sites = sites_of(model)  # type: ignore[arg-type]
     assert isinstance(model, DenseBackbone)
     base, weights = base_of(model), found.weights
@@ -240,7 +240,7 @@ def match(model: Model, found: Found) -> Sequence[Site]:
         raise WeightsError(
             f"{whose} has LoRA for {count} blocks up to {blocks[-1]}; {base.name} runs {len(sites)}.", hint
         )
-    return [sites[i] for i in blocks]
+    return base, [sites[i] for i in blocks]
 
 
 def _digest(weights: Weights) -> str:

@@ -22,12 +22,14 @@ class Site:
         index: of its block, from 0.
         kind: `qkv`: a fused Linear of that name (timm); `in_proj`: torch's nn.MultiheadAttention (OpenCLIP).
         dim: width of its input.
+        stack: what the names of all blocks begin with.
     """
 
     name: str
     index: int
     kind: Literal["qkv", "in_proj"]
     dim: int
+    stack: str
 
     @property
     def fused(self) -> str:
@@ -46,15 +48,16 @@ def find_attention(net: nn.Module) -> list[Site]:
     Raises:
         UsageError: none, or in several stages of different width (no plain vision transformer).
     """
-    stacks: dict[str, list[Site]] = {}
+    stacks: dict[tuple[str, str], list[Site]] = {}
     for name, module in net.named_modules():
         kind, parts = _kind(module), name.split(".")
         numbers = [i for i, part in enumerate(parts) if part.isdigit()]
         if kind is None or not numbers:
             continue
         index = int(parts[numbers[-1]])
-        stack = ".".join([*parts[: numbers[-1]], "*", *parts[numbers[-1] + 1 :]])
-        stacks.setdefault(stack, []).append(Site(name, index, kind, _width(module)))
+        before, after = (".".join(p) for p in (parts[: numbers[-1]], parts[numbers[-1] + 1 :]))
+        site = Site(name, index, kind, _width(module), f"{before}." if before else "")
+        stacks.setdefault((before, after), []).append(site)
     if len(stacks) != 1:
         what = "no attention layers with q, k and v in one projection" if not stacks else "several stages of attention"
         raise UsageError(

@@ -110,9 +110,9 @@ def sensor_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Noise of hue (normal) and of lightness (Poisson, by the image's own contrast), as at high ISO."""
     shift, intensity = rng.uniform(0.01, 0.05), rng.uniform(0.1, 0.5)
     hue, lightness, saturation = cv2.split(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HLS))
-    grain = rng.poisson(float(lightness.std()) * intensity * 255, lightness.shape).astype(np.float32)
-    hue = (hue + rng.normal(0.0, shift * 360 * intensity, hue.shape).astype(np.float32)) % 360
-    lightness = lightness + grain / 255 * (1 - lightness)
+    grain = np.asarray(rng.poisson(float(lightness.std()) * intensity * 255, lightness.shape), dtype=np.float32)
+    tint = np.asarray(rng.normal(0.0, shift * 360 * intensity, hue.shape), dtype=np.float32)
+    hue, lightness = (hue + tint) % 360, lightness + grain / 255 * (1 - lightness)
     noisy = cv2.cvtColor(cv2.merge([hue, lightness, saturation]), cv2.COLOR_HLS2RGB)
     return _bytes(noisy * 255)
 

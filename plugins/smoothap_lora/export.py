@@ -14,7 +14,7 @@ from bench3d.features.backbone import DenseBackbone
 from bench3d.files import make_folder, write_bytes
 from bench3d_plugins.smoothap_lora import peft_format, published
 from bench3d_plugins.smoothap_lora.artifact import apply, match, read
-from bench3d_plugins.smoothap_lora.lora import AdaptedNet, merged_state, sites_of
+from bench3d_plugins.smoothap_lora.lora import AdaptedNet, merged_state
 
 
 def export(artifact: Artifact, model: Model, out: Path, format: str) -> Path:
@@ -52,7 +52,8 @@ def _export_peft(artifact: Artifact, model: Model, out: Path) -> Path:
 
 def _export_authors(artifact: Artifact, model: Model, out: Path) -> Path:
     found = read(artifact.path)
-    sites, blocks = match(model, found), len(sites_of(model))  # type: ignore[arg-type]
+    base, sites = match(model, found)
+    blocks = base.blocks
     if len(found.weights.conv) != 1:
         raise UsageError(
             f"The authors' checkpoints hold one convolution, this adapter has {len(found.weights.conv)}.",
@@ -80,7 +81,7 @@ def _export_merged(artifact: Artifact, model: Model, out: Path) -> Path:
 def merge(artifact: Artifact, model: Model) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """State dict of the plain network with LoRA added to its weights, and that of the convolution behind it."""
     found = read(artifact.path)
-    sites = match(model, found)
+    _, sites = match(model, found)
     assert isinstance(model, DenseBackbone)
     return merged_state(model, sites, found.weights), peft_format.conv_tensors(found.weights)
 

@@ -62,7 +62,7 @@ class Base:
         name: its library's name for it, for messages.
         dim: width of its tokens.
         blocks: how many of its blocks run, up to its layer.
-        digest: of its parameters, by name.
+        digest: of its blocks' parameters, by name.
     """
 
     name: str
@@ -88,7 +88,7 @@ class AdaptedNet(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Dense features."""
-        return self.conv(self.lora.base_model.model(images))
+        return self.conv(self._network()(images))
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """The LoRA and convolution parameters by name; everything else is frozen."""
@@ -123,8 +123,13 @@ class AdaptedNet(nn.Module):
             layer.weight.copy_(weight)  # type: ignore[operator, union-attr]
             layer.bias.copy_(bias)  # type: ignore[operator, union-attr]
 
+    def _network(self) -> nn.Module:
+        network = self.lora.base_model.model
+        assert isinstance(network, nn.Module)
+        return network
+
     def _pair(self, site: Site, projection: str) -> tuple[torch.Tensor, torch.Tensor]:
-        layer: Any = self.lora.base_model.model.get_submodule(f"{site.projections}.{projection}_proj")
+        layer: Any = self._network().get_submodule(f"{site.projections}.{projection}_proj")
         return layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
 
 
@@ -184,15 +189,17 @@ def base_of(model: DenseBackbone) -> Base:
     facts = model.describe()
     name = str(facts.get("timm") or facts.get("open_clip") or type(model.net).__name__)
     assert isinstance(model.net, nn.Module)
-    digest = digest_of("smoothap-lora base", dict(model.net.named_parameters()))
+    # Blocks only: some networks keep their position embeddings at the size of the input they were built for.
+    stack = sites[0].stack
+    blocks = {key: value for key, value in model.net.named_parameters() if key.startswith(stack)}
+    digest = digest_of("smoothap-lora base", blocks)
     return Base(name, int(facts.get("dim") or sites[-1].dim), len(sites), digest)
 
 
 def adapted(
-    model: DenseBackbone, sites: Sequence[Site], rank: int, conv_layers: int, facts: Mapping[str, Any]
+    model: DenseBackbone, base: Base, sites: Sequence[Site], rank: int, conv_layers: int, facts: Mapping[str, Any]
 ) -> tuple[DenseBackbone, AdaptedNet]:
     """A copy of a backbone with LoRA and convolution, frozen, their values still to be set; and its network."""
-    base = base_of(model)
 
     def change(net: nn.Module) -> nn.Module:
         new = AdaptedNet(inject(net, sites, rank), empty_refine(base.dim, conv_layers), sites, base)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ def write_folder(folder: Path, net: AdaptedNet) -> None:
 
 def conv_tensors(weights: Weights) -> dict[str, torch.Tensor]:
     """The convolution as the state dict of a sequence of layers."""
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for index, (weight, bias) in enumerate(weights.conv):
         tensors |= {f"{index}.weight": weight, f"{index}.bias": bias}
     return tensors
@@ -79,9 +78,9 @@ def read_folder(folder: Path) -> PeftFolder:
     blocks, dim = [], None
     for index in sorted(found):
         for name in (f"{p}.{kind}" for p in PROJECTIONS for kind in "ab"):
-            value = found[index].get(name)
-            if value is None:
+            if name not in found[index]:
                 raise WeightsError(f"{path}: block {index} lacks {name[0]}_proj.lora_{name[-1].upper()}.", HINT)
+            value = found[index][name]
             dim = dim or value.shape[-1]
             shape = (rank, dim) if name.endswith("a") else (dim, rank)
             if tuple(value.shape) != shape:
@@ -133,7 +132,7 @@ def _conv(path: Path) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
     return tuple(layers)
 
 
-def _tensors(path: Path) -> Mapping[str, torch.Tensor]:
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, Any] = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -24,7 +24,7 @@ LIGHTNING = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": "2.4.0",
 
 HINT = "Give a checkpoint of 3DCorrEnhance, such as qq456cvb/3DCorrEnhance/dinov2_base.ckpt."
 
-_PLAIN = [PosixPath, WindowsPath, defaultdict]
+_PLAIN = [PosixPath, WindowsPath, defaultdict, list, dict, set, int, float]
 """Classes without behaviour of their own that callbacks of Lightning keep beside the weights."""
 
 
@@ -71,10 +71,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         with torch.serialization.safe_globals(_PLAIN):  # type: ignore[arg-type]
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).", HINT) from error
     except Exception as error:
-        # torch raises UnpicklingError, RuntimeError, EOFError and more for a broken file.
+        # torch raises UnpicklingError, RuntimeError, OSError, EOFError and more for a broken file.
         lines = [line.strip() for line in str(error).splitlines() if "Unsupported" in line or "GLOBAL" in line]
         reason = (lines or str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
         raise WeightsError(f"{path} is no readable checkpoint ({reason}).", HINT) from error
