@@ -147,11 +147,10 @@ class TexturedScene:
         return TexturedView(encode(linear), mask, self._depth(small, mask, cam_T_obj))
 
     def _raster(self, cam_T_obj: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        camera = self._shape.vertices @ cam_T_obj[:3, :3].T + cam_T_obj[:3, 3]
+        z = self._shape.vertices @ cam_T_obj[2, :3] + cam_T_obj[2, 3]
         # Near and far hug the object, for z/w in float32 must tell surfaces apart.
-        near, far = max(0.9 * float(camera[:, 2].min()), 0.01), 1.1 * float(camera[:, 2].max()) + 0.02
-        matrix = clip_matrix(intrinsics, size, near, far)
-        clip = (camera @ matrix[:, :3].T + matrix[:, 3])[None].astype(np.float32)
+        matrix = clip_matrix(intrinsics, size, max(0.9 * float(z.min()), 0.01), 1.1 * float(z.max()) + 0.02) @ cam_T_obj
+        clip = (self._shape.vertices @ np.ascontiguousarray(matrix[:, :3].T) + matrix[:, 3])[None].astype(np.float32)
         out = rasterize(clip, self._shape.faces[: self._whole], (size[1], size[0]))[0]
         if self._whole < len(self._shape.faces):
             add_cutouts(image_to_screen(clip[0], size[1], size[0]), self._whole, self._shape, self._paint, out)

@@ -1,4 +1,4 @@
-"""Objaverse renderings, 42 views an object: reader, checks, and the writer of the synthetic twin."""
+"""Objaverse renderings, 42 views an object: reader, checks, the synthetic twin, and renderings of one's own meshes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ CITATION = (
     "CVPR 2023."
 )
 HOW_TO_GET = (
-    "Get the renderings of https://github.com/qq456cvb/3DCorrEnhance, or render objects at the same 42 poses, one "
-    "folder an object with color_%06d.png, depth_%06d.png (16-bit millimetres, object unit = 1000) and mask_%06d.png."
+    "Get the renderings of https://github.com/qq456cvb/3DCorrEnhance, or make them of textured meshes: bench3d data "
+    "render objaverse MESH... One folder an object holds color_%06d.png, depth_%06d.png (16-bit millimetres, object "
+    "unit = 1000) and mask_%06d.png."
 )
 
 
@@ -32,5 +33,6 @@ def bench3d_register() -> list[Registration]:
             citation=CITATION,
             url="https://github.com/qq456cvb/3DCorrEnhance",
             synth="bench3d_plugins.objaverse.twin:write",
+            render="bench3d_plugins.objaverse.meshes:write",
         )
     ]

@@ -10,7 +10,6 @@ is whole; so a killed rendering is completed, and two meshes never mix in one fo
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ import numpy as np
 
 from bench3d.contracts import Progress
 from bench3d.contracts.data import RenderReport
+from bench3d.data.hashing import sha256_file
 from bench3d.data.mesh_files import load_mesh
 from bench3d.data.workers import job_results
 from bench3d.errors import Bench3DError, DataError, OutputError, UsageError
@@ -115,7 +115,7 @@ def _render(job: Job) -> Outcome:
     views = view_files(job.folder) if job.folder.is_dir() else {}
     done = {view for view, parts in views.items() if parts == set(PARTS)}
     missing = [view for view in range(len(published_poses())) if view not in done]
-    facts = {"renderer": RENDERER, "mesh": job.mesh.name, "sha256": _digest(job.mesh), "size": job.size}
+    facts = {"renderer": RENDERER, "mesh": job.mesh.name, "sha256": sha256_file(job.mesh), "size": job.size}
     same = {key: mark.get(key) for key in facts} == facts
     whole = not missing and mark.get("whole", True)
     if whole and not job.force:
@@ -125,9 +125,9 @@ def _render(job: Job) -> Outcome:
         missing = list(range(len(published_poses())))
     file = load_mesh(job.mesh)
     scene = TexturedScene(_centred(job.mesh, file.mesh))
+    if not same and views:
+        _remove_views(job.folder)  # of another mesh; before the mark changes, or a kill would leave them under it
     write_json(job.folder / MARK, {**facts, "notes": file.problems, "whole": False})
-    if not same:
-        _remove_views(job.folder)  # of another mesh: none may survive a kill from here on
     for view in missing:
         _write_view(scene, job, view)
     write_json(job.folder / MARK, {**facts, "notes": file.problems, "whole": True})
@@ -150,7 +150,7 @@ def _centred(path: Path, mesh: TexturedMesh) -> TexturedMesh:
     used = mesh.vertices[np.unique(mesh.faces)]
     low, high = used.min(axis=0), used.max(axis=0)
     side = float((high - low).max())
-    if not (np.isfinite(side) and side > 0.0):
+    if not (np.isfinite(side) and side > 1e-30):
         raise DataError(f"{path} has no extent that can be scaled to 1.", "Look at its vertices.")
     return replace(mesh, vertices=(mesh.vertices - (low + high) / 2) / side)
 
@@ -162,14 +162,6 @@ def _mark(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return mark if isinstance(mark, dict) else {}
-
-
-def _digest(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 def _remove_views(folder: Path) -> None:
