@@ -116,7 +116,9 @@ def test_the_host_names_no_plugin():
     registry = load_registry()
     shipped = {r.name for r in registry.registrations() if registry.distribution(r) == "bench3d"}
     assert shipped
-    words = {"cpu", "noise"} | {e for r in registry.registrations() for e in r.extras}  # also a device, a texture, libraries
+    words = {"cpu", "noise"} | {
+        e for r in registry.registrations() for e in r.extras
+    }  # also a device, a texture, libraries
     for path in sources("bench3d"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -6,27 +6,24 @@ so its activations are freed as they are computed.
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from bench3d.contracts import Artifact, FeatureMap, FitContext
+from bench3d.contracts import Artifact, FitContext
 from bench3d.errors import Bench3DError
 from bench3d.features.backbone import DenseBackbone
 from bench3d.fit.draws import derived_seed, learning_rate
 from bench3d.fit.loop import LoopPlan, LoopResult, train
 from bench3d_plugins.smoothap_lora.adapter import untrained
 from bench3d_plugins.smoothap_lora.artifact import write_artifact
-from bench3d_plugins.smoothap_lora.batches import features_of
+from bench3d_plugins.smoothap_lora.batches import features_at, features_of, on_gpu, running_model
 from bench3d_plugins.smoothap_lora.draws import Pairs, TrainingPair, split_sets, with_depth
 from bench3d_plugins.smoothap_lora.lora import AdaptedNet
 from bench3d_plugins.smoothap_lora.losses import CorrespondenceLoss, correspondence_loss
@@ -35,22 +32,7 @@ from bench3d_plugins.smoothap_lora.validation import Validator
 
 FOLDER = "training"
 """Where the state to resume from stands, until the fit is whole."""
-MISTAKEN_PATCH, PUBLISHED_PATCH = 16, 14
 WORKERS = 4
-
-
-class AutocastNet(nn.Module):
-    """A network that computes in bfloat16 where it may; its answer is float32."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """As `net`."""
-        with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            values: torch.Tensor = self.net(images)
-        return values.float()
 
 
 class Training:
@@ -240,37 +222,6 @@ def _outcome(run: Training, result: LoopResult) -> dict[str, Any]:
         "history": result.history,
         "seconds": result.seconds,
     }
-
-
-def running_model(model: DenseBackbone, net: AdaptedNet, settings: SmoothAPSettings) -> DenseBackbone:
-    """The model that training runs: in bfloat16 where it is set and on a GPU, activations made again where set."""
-    if settings.checkpointing:
-        layers = [m for m in net.modules() if hasattr(m, "set_grad_checkpointing")]
-        # The outermost one passes it on.
-        for layer in layers[:1]:
-            layer.set_grad_checkpointing(True)
-    if settings.precision != "bf16" or not on_gpu(model):
-        return model
-    running = copy.copy(model)
-    running.net = AutocastNet(net)
-    return running
-
-
-def on_gpu(model: DenseBackbone) -> bool:
-    """Whether the model computes on a GPU."""
-    return torch.device(model.device).type != "cpu"
-
-
-def features_at(features: FeatureMap, xy: Any, settings: SmoothAPSettings) -> torch.Tensor:
-    """Unit features (N, C) of one image at its pixels (N, 2), with gradient.
-
-    `as_published` samples patch-16 maps as if a cell had 14 pixels: points beyond 7/8 of the image see its last cell.
-    """
-    geometry = features.geometry[0]
-    if settings.as_published and geometry.stride == (MISTAKEN_PATCH,) * 2:
-        geometry = replace(geometry, stride=(float(PUBLISHED_PATCH),) * 2)
-    points = torch.from_numpy(xy).to(features.values.device)
-    return F.normalize(FeatureMap(features.values, (geometry,)).sample(points[None])[0], dim=1)
 
 
 def pair_loss(
