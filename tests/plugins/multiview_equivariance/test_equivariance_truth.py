@@ -8,16 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench3d.contracts import Observations, PosedView
+from bench3d.geometry.unproject import depth_between, distort, project, undistort, unproject
 from bench3d_plugins.multiview_equivariance.truth import (
     Correspondences,
     Lifted,
-    distort,
-    interpolated,
     lift,
-    project,
     tracked,
-    undistort,
-    unproject,
     visible,
 )
 
@@ -73,9 +69,9 @@ def test_a_slanted_wall_and_an_edge_are_both_judged_rightly(tmp_path):
     assert visible(behind, view, edge, 0.05, 0.0).target[:, 0].tolist() == pytest.approx([4.2])
     cut = edge.copy()
     cut[:, 4] = 0.0
-    assert interpolated(cut, points).tolist() == [0, 0], "one of the four is unknown"
+    assert depth_between(cut, points).tolist() == [0, 0], "one of the four is unknown"
     corner = np.array([[0.1, 0.1], [9.9, 7.9]])
-    np.testing.assert_allclose(interpolated(slanted, corner), [2, 5.6], rtol=1e-6)
+    np.testing.assert_allclose(depth_between(slanted, corner), [2, 5.6], rtol=1e-6)
 
 
 def test_unknown_depth_is_neither_a_query_nor_an_answer(tmp_path):
