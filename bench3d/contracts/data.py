@@ -118,7 +118,7 @@ class TwinSpec:
     Attributes:
         hard_images: images of the split `hard`, None for as many as `test_images`.
         alignment_noise: sigma in degrees of the rotation error of each sequence's alignment; 0 is exact.
-        objects: objects of a category in data sets of multi-view renderings.
+        objects: objects of a category in data sets of multi-view renderings; train_objects: further ones, for training.
         pairs: image pairs of a category in data sets of keypoint pairs; they are drawn among `test_images` images.
     """
 
@@ -132,6 +132,7 @@ class TwinSpec:
     hard_images: int | None = None
     alignment_noise: float = 0.0
     objects: int = 2
+    train_objects: int = 4
     pairs: int = 300
 
     def images(self, split: str) -> int:

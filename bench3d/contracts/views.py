@@ -79,7 +79,11 @@ class ViewSet:
 
 
 class ViewSetDataset(Dataset, Protocol):
-    """A data set of posed views. A data set without categories knows the one category "all"."""
+    """A data set of posed views. A data set without categories knows the one category "all".
+
+    A data set with a training part of its own also has `training_sets(category)`, with the same arguments and answer as
+    `view_sets`, which then leaves them out.
+    """
 
     synthetic: bool
 

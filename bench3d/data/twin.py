@@ -24,7 +24,7 @@ from bench3d.records import identity_hash
 SCHEMA = "bench3d.twin/1"
 DONE = "twin.json"
 PARTIAL = "twin.partial.json"
-LATER_FIELDS = ("objects", "pairs")
+LATER_FIELDS = ("objects", "train_objects", "pairs")
 """Fields of TwinSpec that a first figure was made without."""
 
 SPECS = {

@@ -133,7 +133,7 @@ def _evaluate(state: RunState, attempt: Attempt, progress: Progress) -> None:
             pending = [s for s in samples if f"{category}/{s.id}" not in earlier]
             _evaluate_category(state, attempt, task, category, pending, session)
         state.evaluate_seconds = time.monotonic() - begun
-        state.notes = list(task.notes())
+        state.notes = [*task.notes(), *_trained_on(state)]
         if plan.spec.visualize:
             state.pictures = draw_pictures(plan, task, dataset, state.values, attempt.folder, session)
 
@@ -153,6 +153,18 @@ def _evaluate_category(
             state.values += values
             for value in values:
                 load_registry().notify("bench3d_sample_done", values=value)
+
+
+def _trained_on(state: RunState) -> list[str]:
+    """A sentence where a fit was trained on what was evaluated: such a score is no held-out one."""
+    assert state.fitted is not None
+    evaluated = {str(v["cluster"]) for v in state.values}
+    notes = []
+    for job, artifact in state.fitted.artifacts:
+        seen = evaluated & {str(name) for name in artifact.facts.get("training_objects", ())}
+        if seen:
+            notes.append(f"{job.component} was trained on {len(seen)} of the {len(evaluated)} objects evaluated here.")
+    return notes
 
 
 def make_task(plan: RunPlan) -> Task:

@@ -14,7 +14,7 @@ from bench3d.data.hashing import Digest
 from bench3d.data.images import image_size, load_mask
 from bench3d.data.twin import is_synthetic, require_whole, twin_mark
 from bench3d.errors import DataError, UsageError
-from bench3d_plugins.objaverse.layout import PARTS, file_name, object_names, view_files
+from bench3d_plugins.objaverse.layout import PARTS, TRAINING_LIST, file_name, object_names, view_files
 from bench3d_plugins.objaverse.poses import folder_poses, intrinsics
 
 UNIT = 1e-3  # object units of one step of the depth files
@@ -28,7 +28,8 @@ class Objaverse:
 
     The world of a set is its object's frame: centred by its bounding box, the longest side 1, z up. A view counts as
     there where its three files are; what is missing is counted in the attribute `missing_views`. In a twin the
-    category of an object is known from its name.
+    category of an object is known from its name. Objects that a file train.txt names, a line each, are for training
+    alone; without such a file every object is for both.
     """
 
     def __init__(self, root: Path, settings: object | None = None) -> None:
@@ -51,10 +52,35 @@ class Objaverse:
             UsageError: a category other than "all".
         """
         _one_category(category)
-        sets = [self.object_set(name, views) for name, views in self._objects.items() if len(views) >= FEWEST_VIEWS]
-        if not sets:
+        return self._sets([name for name in self._objects if name not in self.training_names])
+
+    def training_sets(self, category: str = "all") -> Sequence[ViewSet]:
+        """The objects that train.txt names, every object where there is no such file; else as `view_sets`."""
+        _one_category(category)
+        return self._sets([name for name in self._objects if name in self.training_names] or list(self._objects))
+
+    @cached_property
+    def training_names(self) -> frozenset[str]:
+        """What train.txt names; DataError where it cannot be read or names an object that is not there."""
+        path = self.root / TRAINING_LIST
+        try:
+            names = path.read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return frozenset()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"The list {path} cannot be read ({error}).", "Write it again, or remove it.") from error
+        missing = sorted(set(names) - set(self._objects))
+        if missing:
+            raise DataError(
+                f"{path} names {missing[0]}, which is not there.", "Complete the data set, or mend the list."
+            )
+        return frozenset(names)
+
+    def _sets(self, names: Sequence[str]) -> Sequence[ViewSet]:
+        whole = [name for name in names if len(self._objects[name]) >= FEWEST_VIEWS]
+        if not whole:
             raise DataError(f"No object in {self.root} has two whole views.", "Run `bench3d data check` on it.")
-        return sets
+        return [self.object_set(name, self._objects[name]) for name in whole]
 
     def skipped(self, category: str = "all") -> dict[str, int]:
         """How many objects are left out, by reason."""
@@ -129,6 +155,7 @@ class Objaverse:
             if mark is not None:
                 facts = (mark["generator"], mark["spec"].get("seed"), mark["spec"].get("image_size"))
                 digest.add("twin", repr(facts).encode())
+            digest.add("training", repr(sorted(self.training_names)).encode())
             digest.add("poses", self.poses.round(9).tobytes())
             for name, views in self._objects.items():
                 files = [file_name(part, view) for view in views for part in PARTS]

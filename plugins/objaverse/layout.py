@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 PARTS = ("color", "depth", "mask")
+TRAINING_LIST = "train.txt"  # names of the objects that are for training alone, a line each; optional
 _NAME = re.compile(r"(color|depth|mask)_(\d{6})\.png")
 LOOKED_AT = 50  # folders that `recognise` opens at most
 

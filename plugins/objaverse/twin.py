@@ -18,16 +18,16 @@ from bench3d.contracts import Progress
 from bench3d.contracts.data import TwinSpec
 from bench3d.data.twin import close_twin, open_twin
 from bench3d.data.workers import run_jobs
-from bench3d.files import write_bytes
+from bench3d.files import write_bytes, write_text
 from bench3d.synth import GENERATOR_VERSION
 from bench3d.synth.instances import make_instance
 from bench3d.synth.seeds import instance_seed
 from bench3d.synth.studio import Studio
-from bench3d_plugins.objaverse.layout import PARTS, file_name, view_files
+from bench3d_plugins.objaverse.layout import PARTS, TRAINING_LIST, file_name, view_files
 from bench3d_plugins.objaverse.poses import SIZE, intrinsics, published_poses
 
-GENERATOR = f"{GENERATOR_VERSION}.1"  # the second number is raised when this file writes other bytes
-FIRST_INDEX = 100_000  # instances of the split `plain` from here on: PASCAL3D+'s test images stay below
+GENERATOR = f"{GENERATOR_VERSION}.2"  # the second number is raised when this file writes other bytes
+FIRST_INDEX = 100_000  # instances of a split from here on: those of other twins stay below
 CANONICAL = 2.0  # canonical units (longest half side 1) of one object unit (longest side 1)
 
 
@@ -40,11 +40,12 @@ class Job:
     index: int
     seed: int
     size: int
+    training: bool = False
 
     @property
     def name(self) -> str:
         """The object's folder."""
-        return f"{self.category}-{self.index:04d}"
+        return f"{self.category}-{'t' if self.training else ''}{self.index:04d}"
 
 
 def write(root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None:
@@ -57,12 +58,16 @@ def write(root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None:
         return
     size = SIZE if spec.image_size >= 256 else 2 * spec.image_size
     jobs = [
-        Job(root, category, index, spec.seed, size) for category in spec.categories for index in range(spec.objects)
+        Job(root, category, index, spec.seed, size, training)
+        for category in spec.categories
+        for training, count in ((False, spec.objects), (True, spec.train_objects))
+        for index in range(count)
     ]
     missing = [job for job in jobs if not _whole(job)]
     progress.start("Objaverse renderings twin", len(jobs))
     try:
         progress.advance(len(jobs) - len(missing))
+        write_text(root / TRAINING_LIST, "".join(f"{job.name}\n" for job in jobs if job.training))
         run_jobs(write_object, missing, workers, progress.advance)
         close_twin(root, spec, GENERATOR)
     finally:
@@ -71,7 +76,8 @@ def write(root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None:
 
 def write_object(job: Job) -> None:
     """Draws one object from all poses and writes its files."""
-    seed = instance_seed(job.category, "plain", FIRST_INDEX + job.index, job.seed)
+    split = "train" if job.training else "plain"
+    seed = instance_seed(job.category, split, FIRST_INDEX + job.index, job.seed)
     studio = Studio(make_instance(job.category, seed), seed)
     for view, pose in enumerate(published_poses()):
         pose[:3, 3] *= CANONICAL

@@ -43,6 +43,7 @@ class SmoothAPSettings(BaseModel):
     max_angle: float = Field(default=120.0, gt=0, le=180, description="degrees between two views at most")
     augment: bool = Field(default=True, description="shift, scale, rotation and colour noise, for each image apart")
     objects: Positive | None = Field(default=None, description="only the first so many training objects; none: all")
+    first_object: int = Field(default=0, ge=0, description="number of the first training object that is used")
     held_out: float = Field(default=0.1, ge=0, lt=1, description="share of the objects kept for held-out scores")
     shuffled: bool = Field(default=False, description="control: train on shuffled, hence wrong, correspondences")
     as_published: bool = Field(

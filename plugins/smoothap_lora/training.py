@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench3d.contracts import Artifact, FitContext
-from bench3d.errors import Bench3DError
+from bench3d.contracts import Artifact, FitContext, ViewSet
+from bench3d.errors import Bench3DError, UsageError
 from bench3d.features.backbone import DenseBackbone
 from bench3d.fit.draws import derived_seed, learning_rate
 from bench3d.fit.loop import LoopPlan, LoopResult, train
@@ -157,6 +157,20 @@ class Training:
         self.workers.shutdown(wait=True, cancel_futures=True)
 
 
+def chosen(training: list[ViewSet], settings: SmoothAPSettings) -> list[ViewSet]:
+    """The training objects that the settings name.
+
+    Raises:
+        UsageError: `first_object` lies behind the last one.
+    """
+    if settings.first_object >= len(training):
+        raise UsageError(
+            f"adapter.first_object={settings.first_object}: there are {len(training)} training objects, from 0 on."
+        )
+    stop = None if settings.objects is None else settings.first_object + settings.objects
+    return training[settings.first_object : stop]
+
+
 def fit(model: DenseBackbone, source: Any, context: FitContext, settings: SmoothAPSettings) -> Artifact:
     """Finetunes on the view sets of `source` and leaves an artifact in `context.out`; best weights by held-out score.
 
@@ -165,8 +179,9 @@ def fit(model: DenseBackbone, source: Any, context: FitContext, settings: Smooth
         DataError: no set with depth, or a file that is missing or broken.
         Bench3DError: loss or gradient is no longer finite.
     """
-    training, held_out = split_sets(with_depth(source.view_sets("all")), settings.held_out)
-    training = training[: settings.objects]
+    sets = getattr(source, "training_sets", source.view_sets)("all")
+    training, held_out = split_sets(with_depth(sets), settings.held_out)
+    training = chosen(training, settings)
     adapted, net = untrained(model, settings, context.seed)
     validator = None
     if held_out:

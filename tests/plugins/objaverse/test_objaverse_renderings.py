@@ -21,7 +21,7 @@ from bench3d_plugins.objaverse.dataset import Objaverse
 from bench3d_plugins.objaverse.layout import recognise
 from bench3d_plugins.objaverse.poses import intrinsics, published_poses
 
-SPEC = TwinSpec(categories=("car", "chair"), seed=3, objects=1, image_size=80)
+SPEC = TwinSpec(categories=("car", "chair"), seed=3, objects=1, train_objects=1, image_size=80)
 SAMPLES = os.environ.get("BENCH3D_REAL_SAMPLES")
 
 
@@ -61,6 +61,25 @@ def test_the_poses_are_a_subdivided_icosahedron_upright():
     # Up in the object (z) points up in the image (-y), and never sideways.
     assert np.allclose(poses[:, 0, 2], 0) and (poses[1:41, 1, 2] < 0).all()
     assert np.allclose(intrinsics(512), [[560, 0, 256], [0, 560, 256], [0, 0, 1]])
+
+
+def test_training_objects_are_not_evaluated(written, folder):
+    dataset = Objaverse(written)
+    assert [one.id for one in dataset.training_sets("all")] == ["car-t0000", "chair-t0000"]
+    picture, other = (written / name / "color_000000.png" for name in ("car-0000", "car-t0000"))
+    assert picture.read_bytes() != other.read_bytes(), "a training object is no test object"
+    # Without a list every object is for both; a list that names what is not there is a mistake.
+    everything = Objaverse(folder)
+    assert [s.id for s in everything.training_sets("all")] == [s.id for s in everything.view_sets("all")] == ["0a1b"]
+    before = everything.fingerprint()
+    shutil.copytree(folder / "0a1b", folder / "0c2d")
+    (folder / "train.txt").write_text("0c2d\n")
+    split = Objaverse(folder)
+    assert [s.id for s in split.view_sets("all")] == ["0a1b"] and [s.id for s in split.training_sets()] == ["0c2d"]
+    assert split.fingerprint() != before
+    (folder / "train.txt").write_text("0c2d gone\n")
+    with pytest.raises(DataError, match="gone"):
+        Objaverse(folder).view_sets("all")
 
 
 def test_the_twin_is_read_without_problems(written):
@@ -130,7 +149,7 @@ def test_the_object_stands_alone_on_black(written):
 
 
 def test_workers_and_interruption_change_no_byte(written, tmp_path):
-    spec = TwinSpec(categories=("car", "chair"), objects=1, image_size=16)
+    spec = TwinSpec(categories=("car", "chair"), objects=1, train_objects=0, image_size=16)
     alone, two = tmp_path / "a", tmp_path / "b"
     twin.write(alone, spec, NullProgress(), 1)
     before = tree(alone)
