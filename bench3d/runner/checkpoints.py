@@ -38,7 +38,7 @@ def split_adapter(registry: Registry, name: str) -> tuple[str, Checkpoint | None
     """The adapter's registered name, and the checkpoint behind a colon.
 
     Raises:
-        UsageError: the adapter takes no checkpoints.
+        UsageError: the adapter takes no checkpoints, or nothing stands behind the colon.
         WeightsError: there is no such file or folder, and it is no name of a hub file either.
     """
     base, colon, text = name.partition(":")
@@ -48,6 +48,8 @@ def split_adapter(registry: Registry, name: str) -> tuple[str, Checkpoint | None
     assert isinstance(registration, AdapterRegistration)
     if not registration.checkpoints:
         raise UsageError(f"The adapter {base} takes no checkpoint.", f"Use --adapter {base}.")
+    if not text:
+        raise UsageError(f"--adapter {name} names no checkpoint.", f"Use --adapter {base}, or {base}:PATH.")
     return base, Checkpoint(text, _identity(text))
 
 
@@ -58,7 +60,7 @@ def _identity(text: str) -> dict[str, Any]:
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.is_file() and p.name not in PASSING and p.name[0] != ".")
         if not files:
-            raise WeightsError(f"The checkpoint folder {text} is empty.", "Give the folder of a fitted adapter.")
+            raise WeightsError(f"The folder {text} holds no checkpoint.", "Give the folder of a fitted adapter.")
         return {"sha256": identity_hash({p.name: file_digest(p) for p in files})}
     if HUB_FILE.fullmatch(text):
         return {"hub": text}
