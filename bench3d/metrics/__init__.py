@@ -12,7 +12,6 @@ from bench3d.metrics.bootstrap import (
 from bench3d.metrics.chance import best_constant_rotation, fraction_within_strict, median_error_deg
 from bench3d.metrics.points import PointChance
 from bench3d.metrics.rotation import pairwise_rotation_error_deg, rotation_error_deg
-from bench3d.metrics.scores import fraction_below_strict, macro_average
 
 __all__ = [
     "PointChance",
@@ -22,9 +21,7 @@ __all__ = [
     "best_constant_rotation",
     "bootstrap_draws",
     "cluster_bootstrap",
-    "fraction_below_strict",
     "fraction_within_strict",
-    "macro_average",
     "median_error_deg",
     "pairwise_rotation_error_deg",
     "percentile_interval",

@@ -14,9 +14,7 @@ from bench3d.metrics import (
     best_constant_rotation,
     bootstrap_draws,
     cluster_bootstrap,
-    fraction_below_strict,
     fraction_within_strict,
-    macro_average,
     median_error_deg,
     pairwise_rotation_error_deg,
     ratio_draws,
@@ -52,17 +50,6 @@ def test_rotation_error_agrees_with_scipy_and_is_invariant(seed: int):
     assert rotation_error_deg(b, a) == pytest.approx(expected, abs=1e-6)
     assert rotation_error_deg(c @ a, c @ b) == pytest.approx(expected, abs=1e-6)
     assert pairwise_rotation_error_deg(a[None], b[None])[0, 0] == pytest.approx(expected, abs=1e-4)
-
-
-def test_fraction_is_strict_at_the_threshold():
-    assert fraction_below_strict(np.array([10.0, 29.999, 30.0, np.nan]), 30.0) == 0.5
-    with pytest.raises(ValueError, match="at least one"):
-        fraction_below_strict(np.array([]), 30.0)
-
-
-def test_macro_average_is_common3d_table_8():
-    row = {"bicycle": 67.2, "bus": 82.9, "car": 99.3, "chair": 67.8, "couch": 80.9, "motorcycle": 78.1, "tv": 51.1}
-    assert round(macro_average(row), 1) == 75.3
 
 
 def test_bootstrap_medians_are_the_medians_of_the_resamples():
