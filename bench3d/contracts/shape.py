@@ -37,6 +37,7 @@ class FitContext:
         out: an existing folder that belongs to this fit; resumable state and the final files go there.
         recipe: hash to store in the artifact.
         category: canonical name, None where the method is not per category.
+        categories: what of the data a fit that is not per category may see; ("all",) for data without categories.
         seed: every random draw derives from it.
         device: "cpu" or "cuda".
         resume: continue from state found in `out`.
@@ -47,6 +48,7 @@ class FitContext:
     seed: int
     device: str = "cpu"
     category: str | None = None
+    categories: tuple[str, ...] = ("all",)
     resume: bool = True
     progress: Progress = field(default_factory=NullProgress)
 

@@ -136,6 +136,7 @@ def _ensure(
             seed=plan.spec.seed,
             device=device,
             category=job.category,
+            categories=plan.resolved.categories if plan.resolved.train[component.name].categories else (ALL,),
             resume=not again,
             progress=progress,
         )

@@ -26,6 +26,8 @@ def bench3d_register() -> list[Registration]:
             factory="bench3d_plugins.co3d.dataset:CO3D",
             settings="bench3d_plugins.co3d.settings:CO3DSettings",
             folder="co3d",
+            provides=("sequences", "view-sets"),
+            recognise="bench3d_plugins.co3d.names:recognise",
             categories=("bicycle", "bus", "car", "chair", "couch", "motorcycle", "tv"),
             bytes=5_500_000_000_000,
             how_to_get=HOW_TO_GET,

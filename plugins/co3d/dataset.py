@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench3d.contracts import ObjectSequence, PosedFrame, Problem
+from bench3d.contracts import ObjectSequence, PosedFrame, PosedView, Problem, ViewSet
 from bench3d.data.hashing import Digest
-from bench3d.data.images import load_depth_co3d, load_mask_values
+from bench3d.data.images import load_depth_co3d, load_mask, load_mask_values
 from bench3d.data.ply import read_ply_points
 from bench3d.data.twin import is_synthetic, require_whole, twin_mark
 from bench3d.errors import DataError
@@ -34,6 +34,8 @@ from bench3d_plugins.co3d.tables import NEXT, WHY, Lookup, alignment_of, read_se
 
 NO_CLOUD = "no point cloud"
 NO_IMAGES = "no images on disk"
+TOLERANCE, RELATIVE_TOLERANCE = 0.02, 0.01
+"""Of depth maps from multi-view stereo, in canonical units (the object reaches 1) and as a share of the depth: ours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,20 @@ class CO3D:
         if key not in self._sequences:
             self._sequences[key] = [self._sequence(category_of(key), raw) for raw in self._load(key)]
         return list(self._sequences[key])
+
+    def view_sets(self, category: str) -> Listing[ViewSet]:
+        """The sequences of a category as posed views with depth, frames without a depth map left out.
+
+        Raises:
+            DataError: as `sequences`, or no sequence has two frames with depth.
+        """
+        sets = [self._view_set(one) for one in self.sequences(category)]
+        whole = [one for one in sets if len(one.views) > 1]
+        if not whole:
+            raise DataError(
+                f"No sequence of {category} in {self.root} has depth maps.", "Download the depth maps, too."
+            )
+        return whole
 
     def skipped(self, category: str) -> dict[str, int]:
         """How many listed sequences were left out, by reason."""
@@ -190,6 +206,30 @@ class CO3D:
             self._depths[posed.id] = (frame, scale)
             frames.append(posed)
         return ObjectSequence(raw.name, category, tuple(frames), partial(np.copy, moved))
+
+    def _view_set(self, sequence: ObjectSequence) -> ViewSet:
+        views = [
+            PosedView(
+                id=frame.id,
+                image=frame.image,
+                size=frame.size,
+                intrinsics=frame.intrinsics,
+                cam_T_world=frame.cam_T_obj,
+                depth=partial(self.depth, frame),
+                mask=partial(load_mask, frame.mask, frame.size),
+            )
+            for frame in sequence.frames
+            if frame.depth is not None
+        ]
+        return ViewSet(
+            id=sequence.name,
+            views=tuple(views),
+            truth="depth",
+            tolerance=TOLERANCE,
+            relative_tolerance=RELATIVE_TOLERANCE,
+            object_category=sequence.category,
+            attributes={"frames_without_depth": len(sequence.frames) - len(views)},
+        )
 
     def _clean(self, raw: Raw) -> np.ndarray:
         rng = canonical.sequence_rng(self.settings.seed, raw.name)

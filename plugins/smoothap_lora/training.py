@@ -179,7 +179,8 @@ def fit(model: DenseBackbone, source: Any, context: FitContext, settings: Smooth
         DataError: no set with depth, or a file that is missing or broken.
         Bench3DError: loss or gradient is no longer finite.
     """
-    sets = getattr(source, "training_sets", source.view_sets)("all")
+    read = getattr(source, "training_sets", source.view_sets)
+    sets = [views for category in context.categories for views in read(category)]
     training, held_out = split_sets(with_depth(sets), settings.held_out)
     training = chosen(training, settings)
     adapted, net = untrained(model, settings, context.seed)

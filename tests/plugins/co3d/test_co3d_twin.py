@@ -19,12 +19,14 @@ from bench3d.data.ply import read_ply_points
 from bench3d.errors import DataError, OutputError
 from bench3d.geometry.camera import project
 from bench3d.geometry.rotations import geodesic_angle
+from bench3d.geometry.unproject import unproject, visible
 from bench3d.synth.cameras import orbit
 from bench3d.synth.instances import make_instance
 from bench3d.synth.seeds import instance_seed
 from bench3d_plugins.co3d import twin
 from bench3d_plugins.co3d.annotations import read_jgz
 from bench3d_plugins.co3d.dataset import CO3D
+from bench3d_plugins.co3d.names import recognise
 
 SPEC = TwinSpec(categories=("bus", "car"), seed=5, train_instances=2, views=4, image_size=128)
 
@@ -91,6 +93,22 @@ def test_cloud_is_the_object_and_falls_into_the_masks(root, category):
 
 def source_folder(category):
     return "toybus" if category == "bus" else category
+
+
+def test_its_sequences_are_posed_views_whose_depths_agree(root):
+    """A surface point that one frame shows lies on the surface of the others, where they show it."""
+    assert recognise(root) and not recognise(root / "car")
+    for one in CO3D(root).view_sets("car"):
+        assert (one.truth, one.object_category, len(one.views)) == ("depth", "car", 4)
+        source, shown = one.views[0], []
+        depth, mask = source.depth(), source.mask()
+        rows, columns = np.nonzero((depth > 0) & mask)
+        pixels = np.stack([columns, rows], axis=1) + 0.5
+        world = unproject(source, pixels, depth[rows, columns])
+        assert np.abs(world).max() < 1.1, "canonical units"
+        for view in one.views:
+            shown.append(visible(view, world, view.depth(), one.tolerance, one.relative_tolerance)[1].mean())
+        assert shown[0] > 0.99 and max(shown[1:]) > 0.3
 
 
 def test_every_sequence_has_a_frame_of_its_own_and_one_alignment(root):
