@@ -97,7 +97,8 @@ def create_shape(settings):
                 value = json.loads((path / "artifact.json").read_text())
             except OSError as error:
                 raise WeightsError(f"{path} holds no artifact.") from error
-            return Artifact(path, value["recipe"], FAULTS.get("digest", "d1"), value["category"])
+            facts = {"training_objects": FAULTS.get("trained on", [])}
+            return Artifact(path, value["recipe"], FAULTS.get("digest", "d1"), value["category"], facts)
 
         def apply(self, model, artifacts, device):
             from bench3d.contracts import Model

@@ -176,6 +176,15 @@ def test_a_task_that_breaks_its_contract_is_named(spec, go, fakes, change, words
         go(spec)
 
 
+def test_a_record_says_where_a_fit_saw_what_was_evaluated(spec, go, fakes, tmp_path):
+    _, clean = go(spec)
+    assert clean.notes == []
+    fakes.FAULTS["trained on"] = ["car-0", "car-3", "elsewhere"]
+    _, seen = go(spec, results=tmp_path / "other")
+    fits = [f"{fit.component} was trained on 2 of the 6 objects evaluated here." for fit in seen.fits]
+    assert seen.notes == fits and len(fits) == 2
+
+
 def test_fits_are_made_once(spec, fakes):
     first = fit_all(plan_fits(replace(spec, task=None)), NullProgress())
     second = fit_all(plan_fits(replace(spec, task=None)), NullProgress())
