@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bench3d.contracts.registration import AdapterRegistration, Registration
+from bench3d.contracts.registration import (
+    AdapterRegistration,
+    BackboneRegistration,
+    Registration,
+)
 from bench3d.plugins import hookimpl
 
 
@@ -29,3 +33,13 @@ def bench3d_register() -> list[Registration]:
             url="https://huggingface.co/qq456cvb/3DCorrEnhance",
         )
     ]
+
+
+@hookimpl
+def bench3d_compatible(backbone: BackboneRegistration, adapter: AdapterRegistration | None) -> str | None:
+    """A backbone without weights, such as a histogram, has no attention to adapt."""
+    if adapter is None or adapter.name != "smoothap-lora":
+        return None
+    if backbone.weights is None and not backbone.name.endswith(":"):
+        return f"smoothap-lora finetunes a transformer, and {backbone.name} has no weights."
+    return None

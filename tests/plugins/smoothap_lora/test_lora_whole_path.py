@@ -79,3 +79,8 @@ def test_a_checkpoint_is_not_trained_and_a_foreign_file_is_refused(go, tmp_path)
     assert answer.code == 2 and "nothing to train" in answer.err
     answer = go("run", *NET, "--adapter", foreign, *TWIN, *TASK)
     assert answer.code == 4 and "notes.ckpt" in answer.err
+
+
+def test_a_floor_has_nothing_to_finetune(go):
+    answer = go("train", "--backbone", "hog", "--adapter", "smoothap-lora", *TWIN)
+    assert answer.code == 2 and "hog has no weights" in answer.err
