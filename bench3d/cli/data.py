@@ -23,7 +23,7 @@ BROKEN = DataError.exit_code
 
 DataDirOption = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Data root instead of BENCH3D_DATA or the cache folder; or a folder of views."),
+    typer.Option("--data", metavar="DIR", help="Data root instead of BENCH3D_DATA; or a folder of posed views."),
 ]
 CategoryOption = Annotated[
     list[str] | None,
