@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from bench3d.errors import DataError
+from bench3d.records import file_digest
 
 
 class Digest:
@@ -21,22 +21,8 @@ class Digest:
 
     def add_file(self, name: str, path: Path) -> None:
         """One file's content under `name` (not its path: data may move)."""
-        self.add(name, bytes.fromhex(sha256_file(path)))
+        self.add(name, bytes.fromhex(file_digest(path)))
 
     def hexdigest(self) -> str:
         """64 hexadecimal digits."""
         return self._hash.hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes; DataError where it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror or error}).", "Check the file and its rights."
-        ) from error
-    return digest.hexdigest()

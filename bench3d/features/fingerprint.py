@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 
-from bench3d.data.hashing import Digest, sha256_file
+from bench3d.data.hashing import Digest
 from bench3d.errors import DataError
+from bench3d.records import file_digest
 
 SAMPLES = 32
 """Values of every tensor that a stamp compares."""
@@ -64,7 +65,7 @@ def source_digest(module: str) -> str:
     """sha256 of the file that an imported module came from, as it was when first asked; "" where there is none."""
     file = getattr(sys.modules.get(module), "__file__", None)
     try:
-        return sha256_file(Path(file)) if file else ""
+        return file_digest(Path(file)) if file else ""
     except DataError:
         return ""
 

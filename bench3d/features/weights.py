@@ -7,7 +7,6 @@ a download is tried, because the hub's own client repeats a failing request for 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench3d.errors import OutputError, WeightsError
 from bench3d.files import output_errors
+from bench3d.records import file_digest
 
 if TYPE_CHECKING:
     import torch
@@ -138,15 +138,6 @@ def _way_out(repo: str) -> str:
 
 def _megabytes(size: int | None) -> str:
     return "" if size is None else f", about {max(1, round(size / 1e6))} MB"
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while chunk := handle.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def file_facts(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench3d.contracts import Model, Progress, Task
+from bench3d.contracts import Model, Session, Task
 from bench3d.errors import PluginError
 from bench3d.machine import is_out_of_memory, release_memory
 
@@ -27,20 +27,32 @@ class BatchSize:
 
 
 def evaluate_category(
-    task: Task, model: Model, category: str, samples: Sequence[Any], device: str, batch: BatchSize, progress: Progress
+    task: Task, session: Session, category: str, samples: Sequence[Any], source: Any, batch: BatchSize
 ) -> Generator[list[dict[str, Any]], None, None]:
-    """Values of every sample, a batch at a time and in order.
+    """Prepares the task for a category and gives the values of every sample, a batch at a time and in order.
+
+    Args:
+        task: opened with `session`.
+        session: model, encoder, device and progress.
+        category: of all samples.
+        samples: what is evaluated.
+        source: training data, for chance levels; None where there are none.
+        batch: the batch size, which shrinks where memory runs out.
 
     Raises:
         PluginError: the task's values break its contract.
         MemoryError and kin: out of memory with one sample at a time.
     """
+    progress = session.progress
+    if samples:
+        task.prepare(session.model, category, source)
+        session.encoder.expect(task.images(samples))
     progress.start(f"{category}: evaluation", len(samples))
     try:
         at = 0
         while at < len(samples):
             chunk = samples[at : at + batch.size]
-            values = _attempt(task, model, chunk, device, batch)
+            values = _attempt(task, session.model, chunk, session.device, batch)
             if values is None:
                 release_memory()
                 progress.say(f"Out of memory: going on with {batch.size} images at a time.")

@@ -9,7 +9,7 @@ from bench3d.errors import CapabilityError, UnknownNameError
 from bench3d.plugins import load_registry
 from bench3d.plugins.names import did_you_mean
 from bench3d.runner.checkpoints import split_adapter
-from bench3d.runner.models import build_backbone, create_fitted, settle_numerics
+from bench3d.runner.models import build_backbone, create_fitted, given_artifact, settle_numerics
 from bench3d.runner.resolve import resolve_spec
 from bench3d.runner.spec import RunSpec
 
@@ -35,6 +35,5 @@ def export_adapter(spec: RunSpec, form: str, out: Path) -> Path:
         hint = did_you_mean(form, formats) if formats else None
         raise UnknownNameError(f"The adapter {name} cannot be exported as {form}.", hint)
     settle_numerics(spec.offline)
-    artifact = adapter.load(checkpoint.fetch(f"adapter {name}"))
-    written: Path = adapter.export(artifact, build_backbone(resolved, spec.weights, "cpu"), out, form)
+    written: Path = adapter.export(given_artifact(resolved), build_backbone(resolved, spec.weights, "cpu"), out, form)
     return written

@@ -22,6 +22,7 @@ from bench3d.runner.models import (
     build_backbone,
     choose_device,
     create_fitted,
+    given_artifact,
     settle_numerics,
     with_artifacts,
 )
@@ -89,10 +90,9 @@ def fit_and_apply(plan: FitPlan, device: str, progress: Progress, again: bool = 
     for kind, component in (("adapter", resolved.adapter), ("shape-model", resolved.shape)):
         if component is None:
             continue
-        if kind == "adapter" and resolved.checkpoint is not None:
-            path = resolved.checkpoint.fetch(f"adapter {component.name}")
-            artifact = create_fitted(component, kind).load(path)
-            model = with_artifacts(model, component, kind, {ALL: artifact}, device)
+        given = given_artifact(resolved) if kind == "adapter" else None
+        if given is not None:
+            model = with_artifacts(model, component, kind, {ALL: given}, device)
             continue
         jobs = [job for job in plan.jobs if job.kind == kind]
         source = resolved.train[component.name].open() if any(again or not j.done for j in jobs) else None

@@ -93,10 +93,7 @@ def _score(plan: RunPlan, model: Model, device: str, progress: Progress) -> tupl
         task.open(session)
         for category in plan.categories:
             samples = task.samples(dataset, category, limit)
-            task.prepare(model, category, None)
-            session.encoder.expect(task.images(samples))
-            batches = evaluate_category(task, model, category, samples, device, batch, progress)
-            with contextlib.closing(batches):
+            with contextlib.closing(evaluate_category(task, session, category, samples, None, batch)) as batches:
                 for found in batches:
                     values += found
     metric = next((m for m in task.metrics if m.name == headline(resolved)), task.metrics[0])

@@ -63,6 +63,16 @@ def create_fitted(component: Component, kind: str) -> Any:
     return load_registry().create(kind, component.name, settings=component.settings)
 
 
+def given_artifact(resolved: Resolved) -> Artifact | None:
+    """The artifact of the adapter's checkpoint; None where no checkpoint was given. WeightsError as `load` has it."""
+    if resolved.checkpoint is None or resolved.adapter is None:
+        return None
+    artifact: Artifact = create_fitted(resolved.adapter, "adapter").load(
+        resolved.checkpoint.fetch(f"adapter {resolved.adapter.name}")
+    )
+    return artifact
+
+
 def with_artifacts(
     model: Model, component: Component, kind: str, artifacts: Mapping[str, Artifact], device: str
 ) -> Model:

@@ -19,7 +19,14 @@ from bench3d.geometry.rotations import nearest_rotation, so3_exp
 from bench3d.metrics import rotation_error_deg
 from bench3d.runner.fits import read_note
 from bench3d.runner.jobs import FitJob
-from bench3d.runner.models import build_backbone, choose_device, create_fitted, settle_numerics, with_artifacts
+from bench3d.runner.models import (
+    build_backbone,
+    choose_device,
+    create_fitted,
+    given_artifact,
+    settle_numerics,
+    with_artifacts,
+)
 from bench3d.runner.plan import plan_fits
 from bench3d.runner.sources import ALL
 from bench3d.runner.spec import PredictSpec, RunSpec
@@ -119,8 +126,9 @@ def _model(spec: PredictSpec, device: str) -> Model:
             continue
         fitter = create_fitted(component, kind)
         artifacts: dict[str, Artifact] = {}
-        if kind == "adapter" and resolved.checkpoint is not None:
-            artifacts[ALL] = fitter.load(resolved.checkpoint.fetch(f"adapter {component.name}"))
+        given = given_artifact(resolved) if kind == "adapter" else None
+        if given is not None:
+            artifacts[ALL] = given
         elif kind == "shape-model" and spec.checkpoint is not None:
             artifact = fitter.load(spec.checkpoint)
             if artifact.category not in (None, spec.category):

@@ -142,12 +142,8 @@ def _evaluate_category(
     state: RunState, attempt: Attempt, task: Task, category: str, pending: Sequence[Any], session: Session
 ) -> None:
     assert state.batch is not None
-    if pending:
-        task.prepare(session.model, category, _training_source(state.plan))
-        session.encoder.expect(task.images(pending))
-    with contextlib.closing(
-        evaluate_category(task, session.model, category, pending, state.device, state.batch, session.progress)
-    ) as batches:
+    source = _training_source(state.plan) if pending else None
+    with contextlib.closing(evaluate_category(task, session, category, pending, source, state.batch)) as batches:
         for values in batches:
             attempt.add_samples(values)
             state.values += values

@@ -21,11 +21,11 @@ import numpy as np
 
 from bench3d.contracts import Progress
 from bench3d.contracts.data import RenderReport
-from bench3d.data.hashing import sha256_file
 from bench3d.data.mesh_files import load_mesh
 from bench3d.data.workers import job_results
 from bench3d.errors import Bench3DError, DataError, OutputError, UsageError
 from bench3d.files import make_folder, output_errors, write_bytes, write_json
+from bench3d.records import file_digest
 from bench3d.render.textured import TexturedMesh, TexturedScene
 from bench3d_plugins.objaverse.layout import PARTS, file_name, view_files
 from bench3d_plugins.objaverse.poses import POSES_FILE, SIZE, intrinsics, published_poses
@@ -115,7 +115,7 @@ def _render(job: Job) -> Outcome:
     views = view_files(job.folder) if job.folder.is_dir() else {}
     done = {view for view, parts in views.items() if parts == set(PARTS)}
     missing = [view for view in range(len(published_poses())) if view not in done]
-    facts = {"renderer": RENDERER, "mesh": job.mesh.name, "sha256": sha256_file(job.mesh), "size": job.size}
+    facts = {"renderer": RENDERER, "mesh": job.mesh.name, "sha256": file_digest(job.mesh), "size": job.size}
     same = {key: mark.get(key) for key in facts} == facts
     whole = not missing and mark.get("whole", True)
     if whole and not job.force:

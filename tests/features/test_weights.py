@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from bench3d.errors import WeightsError
 from bench3d.features import weights
-from bench3d.features.weights import file_digest, hub_file, load_exactly, read_state_dict, weights_file
+from bench3d.features.weights import hub_file, load_exactly, read_state_dict, weights_file
+from bench3d.records import file_digest
 
 REPO = "timm/example.tag"
 
