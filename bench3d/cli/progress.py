@@ -42,6 +42,7 @@ class PlainProgress(Progress):
         self._done = 0
         self._values: dict[str, float] = {}
         self._began = self._shown = time.monotonic()
+        self._known: list[tuple[int, float]] = []
         self._open = False
 
     def _print(self, line: str) -> None:
@@ -52,6 +53,7 @@ class PlainProgress(Progress):
         self.finish()
         self._name, self._total, self._done, self._values = name, total, 0, {}
         self._began = self._shown = time.monotonic()
+        self._known = []
         self._open = True
 
     def advance(self, steps: int = 1, **values: float) -> None:
@@ -61,10 +63,16 @@ class PlainProgress(Progress):
         now = time.monotonic()
         if now - self._shown >= self._every:
             self._shown = now
-            left = ""
-            if self._total and 0 < self._done < self._total:
-                left = f", {duration((now - self._began) / self._done * (self._total - self._done))} left"
-            self._print(f"{self._name}: {self._count()}{left}{self._shown_values()}")
+            self._print(f"{self._name}: {self._count()}{self._left(now)}{self._shown_values()}")
+        if steps and len(self._known) < 2:
+            self._known.append((self._done, now))
+
+    def _left(self, now: float) -> str:
+        """Time left at the rate since the second advance: before it comes what was there already, and starting up."""
+        if len(self._known) < 2 or self._total is None or not self._known[1][0] < self._done < self._total:
+            return ""
+        done, since = self._known[1]
+        return f", {duration((now - since) / (self._done - done) * (self._total - self._done))} left"
 
     def _count(self) -> str:
         return f"{self._done}/{self._total}" if self._total else str(self._done)

@@ -62,13 +62,8 @@ def record_table(record: Record, width: int) -> Table:
     Metrics without a chance level, where others have one, are diagnostics: they are shown without interval. Where
     `width` columns are too few, intervals go below their values.
     """
-    from rich.console import Console
-    from rich.measure import measure_renderables
-
     wide = _record_table(record, False)
-    endless = Console(width=1000)
-    needed = measure_renderables(endless, endless.options, [wide]).maximum
-    return wide if needed <= width else _record_table(record, True)
+    return wide if _natural_width(wide) <= width else _record_table(record, True)
 
 
 def _record_table(record: Record, below: bool) -> Table:
@@ -115,8 +110,11 @@ def _score_row(
         table.add_row(Text(label, style="bold" if label == MEAN else ""), *cells, str(n))
 
 
-def group_tables(record: Record) -> list[Table]:
-    """The headline metric by every grouping of a few bins: the bins as columns, averaged over the categories."""
+def group_tables(record: Record, width: int) -> list[Table]:
+    """The headline metric by every grouping of a few bins: the bins as columns, averaged over the categories.
+
+    Bins that do not fit side by side into `width` columns stand in several tables.
+    """
     tables = []
     mine = [g for g in record.groups if g.metric == record.headline]
     for by in dict.fromkeys(g.by for g in mine):
@@ -128,16 +126,38 @@ def group_tables(record: Record) -> list[Table]:
             continue
         if all(name.isdigit() for name in bins):
             continue  # numbers of things, such as of a category's keypoints, mean nothing across categories
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        table.add_column(f"by {by.replace('_', ' ')}", style="dim", no_wrap=True)
-        for name in bins:
-            table.add_column(name, justify="right")
-        means = [sum(g.value for g in found) / len(found) for found in bins.values()]
-        unit = mine[0].unit
-        table.add_row(f" {record.headline} {unit}", *(number(value, unit) for value in means))
-        table.add_row(" n", *(str(sum(g.n for g in found)) for found in bins.values()), style="dim")
-        tables.append(table)
+        tables += _fitting(by, list(bins.items()), width)
     return tables
+
+
+def _fitting(by: str, bins: list[tuple[str, list[GroupScore]]], width: int) -> list[Table]:
+    """One table of the bins, or halves of them until each fits."""
+    table = _group_table(by, bins)
+    if len(bins) == 1 or _natural_width(table) <= width:
+        return [table]
+    half = (len(bins) + 1) // 2
+    return [*_fitting(by, bins[:half], width), *_fitting(by, bins[half:], width)]
+
+
+def _group_table(by: str, bins: list[tuple[str, list[GroupScore]]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(f"by {by.replace('_', ' ')}", style="dim", no_wrap=True)
+    for name, _ in bins:
+        table.add_column(name, justify="right")
+    one = bins[0][1][0]
+    means = [sum(g.value for g in found) / len(found) for _, found in bins]
+    table.add_row(f" {one.metric} {one.unit}", *(number(value, one.unit) for value in means))
+    table.add_row(" n", *(str(sum(g.n for g in found)) for _, found in bins), style="dim")
+    return table
+
+
+def _natural_width(table: Table) -> int:
+    """Columns that a table takes where there is room."""
+    from rich.console import Console
+    from rich.measure import measure_renderables
+
+    endless = Console(width=1000)
+    return measure_renderables(endless, endless.options, [table]).maximum
 
 
 def _margin(levels: Mapping[tuple[str, str], ChanceLevel], metric: str, below: bool) -> Text:
@@ -172,7 +192,7 @@ def print_record(record: Record, path: Path | None, out: Console) -> None:
         out.print(Text(record.message, style="red"))
     if record.scores:
         out.print(record_table(record, out.width))
-        for table in group_tables(record):
+        for table in group_tables(record, out.width):
             out.print(table)
     for line in footer(record):
         out.print(line)

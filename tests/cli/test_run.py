@@ -236,6 +236,21 @@ def test_plain_progress_is_sparse(monkeypatch):
     assert len(lines) <= 5
 
 
+def test_time_left_forgets_what_was_there_and_the_start(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("bench3d.cli.progress.time.monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    with PlainProgress(stream, every=5.0) as progress:
+        progress.start("twin", 100)
+        progress.advance(40)  # found on disk
+        clock[0] += 30.0  # worker processes start
+        for _ in range(20):
+            progress.advance(1)
+            clock[0] += 1.0
+    first, second, *_ = stream.getvalue().splitlines()
+    assert first == "twin: 41/100" and second == "twin: 46/100, 54 s left"
+
+
 def test_live_progress_shows_bar_losses_and_a_line_after(monkeypatch):
     from rich.console import Console
 
