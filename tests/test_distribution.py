@@ -23,7 +23,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # Left imports right, never the other way; `errors` and `files` are below all.
 ROOMS = [
     "cli", "testing", "leaderboard", "grid", "runner", "fit", "synth", "features", "data", "records", "plugins",
-    "metrics", "render", "geometry", "contracts", "files", "errors",
+    "metrics", "render", "geometry", "contracts", "processes", "machine", "files", "errors",
 ]  # fmt: skip
 FORBIDDEN_TO_PLUGINS = {"cli", "testing", "leaderboard", "grid", "runner"}
 

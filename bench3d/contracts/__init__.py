@@ -2,6 +2,7 @@
 
 from bench3d.contracts.data import ImageBatch, MultiviewSource, ObjectSequence, PosedFrame, PoseSample, Problem
 from bench3d.contracts.encoding import Encoder, ImageRequest, Placing, Session
+from bench3d.contracts.executor import Active, Ended, Executor, ExecutorContext, Job
 from bench3d.contracts.features import FeatureMap, WeightedMap
 from bench3d.contracts.model import Given, Model, PoseEstimate
 from bench3d.contracts.pairs import KeypointImage, KeypointPair
@@ -11,6 +12,7 @@ from bench3d.contracts.registration import (
     BackboneRegistration,
     CommandRegistration,
     DatasetRegistration,
+    Download,
     ExecutorRegistration,
     Protocol,
     Registration,
@@ -25,18 +27,24 @@ from bench3d.contracts.task import MetricSpec, Task
 from bench3d.contracts.views import Observations, PosedView, ViewSet
 
 __all__ = [
+    "Active",
     "AdapterRegistration",
     "Artifact",
     "BackboneRegistration",
     "CommandRegistration",
     "DatasetRegistration",
+    "Download",
     "Encoder",
+    "Ended",
+    "Executor",
+    "ExecutorContext",
     "ExecutorRegistration",
     "FeatureMap",
     "FitContext",
     "Given",
     "ImageBatch",
     "ImageRequest",
+    "Job",
     "KeypointImage",
     "KeypointPair",
     "MetricSpec",

@@ -8,7 +8,10 @@ from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Where pretrained weights come from; `bytes` and `sha256` where the publisher states them."""
+    """Where pretrained weights come from; `bytes` and `sha256` where the publisher states them.
+
+    `registration_required`: their owner wants a form filled in or a licence accepted before they can be had.
+    """
 
     source: str  # "timm", "open_clip", "hub", "url"
     id: str
@@ -17,6 +20,27 @@ class Weights:
     sha256: str | None = None
     bytes: int | None = None
     licence: str = ""
+    registration_required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A file of a data set that anyone may fetch.
+
+    Attributes:
+        url: http or https.
+        bytes, sha256: where the publisher states them, or where they were read off the published file.
+        unpack: a zip or tar archive, unpacked into `into` and removed; otherwise the file is kept there.
+        into: folder under the data root ("" for the root itself).
+        categories: the canonical categories it serves; empty for all.
+    """
+
+    url: str
+    bytes: int | None = None
+    sha256: str | None = None
+    unpack: bool = True
+    into: str = ""
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +148,7 @@ class DatasetRegistration(Registration):
     "keypoint-pairs", ...). `recognise` is "module:attribute" of a function (Path) -> bool that says whether a folder
     is one of this layout, whatever its name: then `--data FOLDER` is enough. Its module loads no torch.
     `render` is "module:attribute" of what renders meshes in this layout (bench3d.contracts.data.MeshWriter).
+    `downloads` is what `bench3d data fetch` gets; empty where an owner gives the data out only by hand.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -136,6 +161,7 @@ class DatasetRegistration(Registration):
     provides: tuple[str, ...] = ()
     recognise: str | None = None
     render: str | None = None
+    downloads: tuple[Download, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +193,13 @@ class RendererRegistration(Registration):
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorRegistration(Registration):
-    """factory(settings) -> Executor."""
+    """factory(settings) -> Executor (bench3d.contracts.executor).
+
+    `in_process`: jobs are done in the process that started the grid, for debugging.
+    """
 
     kind: ClassVar[str] = "executor"
+    in_process: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

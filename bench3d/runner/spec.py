@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
+
+from bench3d.errors import UsageError
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -55,6 +57,29 @@ class RunSpec:
     batch: int = 8
     workers: int = 2
     cache: bool = True
+
+
+def spec_values(spec: RunSpec) -> dict[str, Any]:
+    """A spec as JSON values, for a plan that another process reads."""
+    values = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    return {k: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def spec_from(values: Mapping[str, Any]) -> RunSpec:
+    """The spec that `spec_values` wrote.
+
+    Raises:
+        UsageError: a field that a spec does not have.
+    """
+    unknown = sorted(set(values) - {f.name for f in fields(RunSpec)})
+    if unknown or "backbone" not in values:
+        raise UsageError(f"This is no run: unknown field {unknown[0]}." if unknown else "This is no run: no backbone.")
+    read = dict(values)
+    for name in ("data", "results"):
+        if read.get(name) is not None:
+            read[name] = Path(read[name])
+    read["categories"] = tuple(read.get("categories", ()))
+    return RunSpec(**read)
 
 
 @dataclass(frozen=True, kw_only=True)
