@@ -83,7 +83,7 @@ class Child:
                 os.kill(self.pid, signal.SIGINT)
 
     def end(self, patience: float = 10.0) -> int | None:
-        """Interrupts it, kills it with its group where it does not end within `patience` seconds, and gives the code."""
+        """Interrupts it, kills it and its group where it has not ended after `patience` seconds; the exit code."""
         self.interrupt()
         if self.wait(patience) is None:
             self._kill_group()
