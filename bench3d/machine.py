@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import platform
+import sys
+import uuid
+from pathlib import Path
 
+KERNELS = "NUMBA_CACHE_DIR"
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 
 
@@ -62,3 +69,70 @@ def free_device_bytes(device: str) -> int:
     import torch
 
     return int(torch.cuda.mem_get_info(device)[0])
+
+
+def likely_device(asked: str) -> str:
+    """What "auto" will probably be here: "cpu" or "cuda". Loads no torch, so it is good for estimates only."""
+    if asked != "auto":
+        return asked.partition(":")[0]
+    return "cuda" if os.path.exists("/dev/nvidiactl") else "cpu"
+
+
+def user_cache() -> Path:
+    """The user's cache folder, as the operating system has it."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def use_kernel_cache() -> None:
+    """Tells numba to keep compiled kernels in the user's cache folder, one folder per kind of processor.
+
+    Beside the sources, numba's own choice, they may not be writable, or machines that share the environment over a
+    network may fight about them. Must come before numba is imported, where it is for child processes as well; a
+    NUMBA_CACHE_DIR of the user's stays, and where the folder cannot be made numba goes its own way.
+    """
+    if os.environ.get(KERNELS):
+        return
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = user_cache() / "bench3d" / "kernels" / _processor()
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            os.environ[KERNELS] = str(folder)
+
+
+def settle_kernel_cache() -> None:
+    """Lets every process write compiled kernels under names of its own.
+
+    numba numbers the variants of a kernel (one a type of arguments) by what its index says. Two processes that compile
+    two variants at once take the same number, the index of one then points to the code of the other, and the kernel
+    fails in every later process.
+    """
+    try:
+        from numba.core.caching import IndexDataCacheFile
+    except ImportError:
+        return
+    numbered = getattr(IndexDataCacheFile, "_data_name", None)
+    if numbered is None or hasattr(numbered, "token"):
+        return
+
+    def own(self: object, number: int) -> str:
+        stem, suffix = os.path.splitext(numbered(self, number))
+        return f"{stem}-{own.token}{suffix}"  # type: ignore[attr-defined]
+
+    own.token = uuid.uuid4().hex[:8]  # type: ignore[attr-defined]
+    IndexDataCacheFile._data_name = own  # type: ignore[method-assign]
+
+
+def _processor() -> str:
+    """A short name that is the same on machines with the same instructions."""
+    found = [platform.machine(), platform.processor()]
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if not line.strip():
+                break  # the first core stands for all
+            if line.startswith(("model name", "flags", "Features", "CPU part")):
+                found.append(line)
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:12]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from bench3d.contracts.registration import DatasetRegistration
 from bench3d.errors import DataError
+from bench3d.machine import user_cache
 
 ENVIRONMENT = "BENCH3D_DATA"
 
@@ -56,12 +56,3 @@ def human_bytes(count: int | None) -> str:
             return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
-
-
-def user_cache() -> Path:
-    """The user's cache folder, as the operating system has it."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

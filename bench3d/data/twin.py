@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import importlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -18,12 +19,14 @@ from bench3d.contracts.data import TwinSpec, TwinWriter
 from bench3d.contracts.progress import Progress
 from bench3d.contracts.registration import DatasetRegistration
 from bench3d.errors import DataError, UsageError
-from bench3d.files import make_folder, output_errors, write_json
-from bench3d.records import identity_hash
+from bench3d.files import make_folder, write_json
+from bench3d.records import Busy, Claim, Watch, identity_hash
 
 SCHEMA = "bench3d.twin/1"
 DONE = "twin.json"
 PARTIAL = "twin.partial.json"
+WRITING = ".writing.json"
+"""Who is writing the twin (bench3d.records.Claim)."""
 LATER_FIELDS = ("objects", "train_objects", "pairs")
 """Fields of TwinSpec that a first figure was made without."""
 
@@ -61,19 +64,26 @@ def twin_name(preset: str, spec: TwinSpec) -> str:
 
 
 def ensure_twin(
-    root: Path, spec: TwinSpec, registrations: Sequence[DatasetRegistration], progress: Progress, workers: int = 1
+    root: Path,
+    spec: TwinSpec,
+    registrations: Sequence[DatasetRegistration],
+    progress: Progress,
+    workers: int = 1,
+    wait: bool = True,
 ) -> Path:
     """Makes the twin of `spec` in `root` where it is not there yet, and returns `root`.
 
     Every registration's writer fills `root/<registration.folder>`; a whole one with the same spec and generator is
-    left alone, a partial one is completed. Two processes may call this at once: the second waits for the first.
+    left alone (nothing is written then), a partial one is completed. Two processes may call this at once: the second
+    waits for the first.
 
     Raises:
         DataError: another spec or generator version stands there, or a data set has no twin.
         OutputError: no permission, no space.
+        Busy: another process is writing it, and `wait` is False.
     """
-    make_folder(root)
-    with _lock(root):
+    whole = all((place / DONE).exists() for place in (root, *(root / r.folder for r in registrations)))
+    with contextlib.nullcontext() if whole else _writing(root, progress, wait):
         open_twin(root, spec, None)
         for registration in registrations:
             _writer(registration)(root / registration.folder, spec, progress, workers)
@@ -164,18 +174,15 @@ def _writer(registration: DatasetRegistration) -> TwinWriter:
 
 
 @contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """One writer at a time where the system has file locks; elsewhere two writers of one twin only waste work."""
-    try:
-        import fcntl
-    except ImportError:
+def _writing(root: Path, progress: Progress, wait: bool) -> Iterator[None]:
+    """Claims the folder of a twin: two writers of one twin would only waste work."""
+    watch, told = Watch(), False
+    while (claim := Claim.take(root / WRITING, f"twin {root.name}", watch)) is None:
+        if not wait:
+            raise Busy(f"Another process is writing the twin in {root}.", "Run again when it has ended.")
+        if not told:
+            progress.say(f"Another process is writing the twin in {root}: waiting for it.")
+        told = True
+        time.sleep(0.2)
+    with claim:
         yield
-        return
-    path = folder / ".lock"
-    with output_errors(path):
-        handle = open(path, "w", encoding="utf-8")  # noqa: SIM115
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        handle.close()

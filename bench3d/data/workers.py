@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from bench3d.errors import Bench3DError
+from bench3d.processes import die_with_parent
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -39,7 +40,9 @@ def job_results(function: Callable[[Job], Result], jobs: Sequence[Job], workers:
         return
     with _one_thread_each():
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_leave_interrupts)
+        pool = ProcessPoolExecutor(
+            min(workers, len(jobs)), mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+        )
         try:
             futures = {pool.submit(function, job): job for job in jobs}
             for future in as_completed(futures):
@@ -53,9 +56,10 @@ def job_results(function: Callable[[Job], Result], jobs: Sequence[Job], workers:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's to handle: it lets running jobs finish and starts no more."""
+def _begin(parent: int) -> None:
+    """Ctrl-C is the parent's to handle: it lets running jobs finish and starts no more. Its death is the worker's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(parent)
 
 
 @contextlib.contextmanager

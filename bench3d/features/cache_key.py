@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 
 from bench3d.contracts.encoding import Placing
-from bench3d.data.root import user_cache
 from bench3d.errors import UsageError
 from bench3d.features.cache_shards import Storage
 from bench3d.geometry.pixels import PixelGeometry
+from bench3d.machine import user_cache
 
 EXTRACTOR_VERSION = 1
 """Bumped when the host changes how features are computed from the same model and pixels."""

@@ -71,7 +71,11 @@ def bench3d_estimate(plan: Any) -> Mapping[str, float] | None:
         plan: the bench3d.runner.RunPlan.
 
     Returns:
-        Any of "seconds", "memory_bytes", "disk_bytes". Of several answers the largest counts.
+        Any of the following; of several answers to one key the largest counts. "seconds", "memory_bytes" and
+        "disk_bytes" of the run without its fits, or what the host makes "seconds" and "disk_bytes" of: "samples" of
+        the whole run without its limit, "images" that the backbone sees, "seconds_per_image" of the backbone (else
+        the host goes by its parameters), "seconds_per_sample" of all else. Of each fit of the adapter or shape model
+        NAME: "fit_seconds/NAME", "fit_memory_bytes/NAME", "fit_disk_bytes/NAME". Seconds of one core or one GPU.
     """
 
 

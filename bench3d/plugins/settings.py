@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -67,15 +68,37 @@ def settings_model(registration: Registration) -> type[BaseModel]:
     Raises:
         PluginError: the reference cannot be imported or is no pydantic model.
     """
-    from pydantic import BaseModel, ConfigDict, create_model
+    from pydantic import BaseModel
 
     owner = f"{registration.kind} {registration.name}"
     if registration.settings is None:
-        return create_model("NoSettings", __config__=ConfigDict(extra="forbid"))
+        return _no_settings()
     model = resolve(registration.settings, owner)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise PluginError(f"The {owner} is broken: {registration.settings} is no pydantic model.")
     return model
+
+
+@functools.cache
+def _no_settings() -> type[BaseModel]:
+    from pydantic import ConfigDict, create_model
+
+    return create_model("NoSettings", __config__=ConfigDict(extra="forbid"))
+
+
+@functools.cache
+def _preset_file() -> type[BaseModel]:
+    """The model of a preset's file."""
+    from pydantic import BaseModel, ConfigDict
+
+    class PresetFile(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        summary: str = ""
+        extends: str | None = None
+        settings: dict[str, Any] = {}
+        backbone: dict[str, Any] = {}
+
+    return PresetFile
 
 
 def load_settings(
@@ -232,16 +255,17 @@ def load_preset(registration: Registration, name: str) -> Preset:
     return _load_preset(registration, name, ())
 
 
+@functools.lru_cache(maxsize=256)
+def _parsed_preset(text: str) -> Any:
+    import yaml
+
+    content = yaml.safe_load(text)
+    return _preset_file().model_validate({} if content is None else content)
+
+
 def _load_preset(registration: Registration, name: str, below: tuple[str, ...]) -> Preset:
     import yaml
-    from pydantic import BaseModel, ConfigDict, ValidationError
-
-    class PresetFile(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        summary: str = ""
-        extends: str | None = None
-        settings: dict[str, Any] = {}
-        backbone: dict[str, Any] = {}
+    from pydantic import ValidationError
 
     names = preset_names(registration)
     if name not in names:
@@ -254,14 +278,14 @@ def _load_preset(registration: Registration, name: str, below: tuple[str, ...]) 
         raise UsageError(f"The preset {name} of {registration.name} extends itself ({' > '.join((*below, name))}).")
     path = f"preset {name} of {registration.name} ({name}.yaml)"
     try:
-        content = yaml.safe_load((_folder(registration) / f"{name}.yaml").read_text(encoding="utf-8"))
-        read = PresetFile.model_validate({} if content is None else content)
+        text = (_folder(registration) / f"{name}.yaml").read_text(encoding="utf-8")
+        read = _parsed_preset(text).model_copy(deep=True)
     except yaml.YAMLError as error:
         raise UsageError(f"The {path} is no valid YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:
         if not error.errors()[0]["loc"]:
             raise UsageError(f"The {path} must be a mapping of summary, extends, settings and backbone.") from error
-        raise _sentence(PresetFile, error, "", f"In the {path}: ") from error
+        raise _sentence(_preset_file(), error, "", f"In the {path}: ") from error
     if read.extends is None:
         return Preset(name, read.summary, read.settings, read.backbone)
     base = _load_preset(registration, read.extends, (*below, name))

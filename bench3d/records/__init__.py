@@ -1,7 +1,9 @@
 """What one run leaves: its identity, its record, the store they live in, and where the numbers came from. No torch."""
 
+from bench3d.records.attempts import newest, publish_folder
+from bench3d.records.claims import Busy, Claim, Holder, Watch, holder
 from bench3d.records.identity import canonical_json, file_digest, identity_hash, identity_settings, short
-from bench3d.records.locks import FileLock
+from bench3d.records.index import RunFacts, RunIndex
 from bench3d.records.schema import (
     SCHEMA,
     BootstrapNote,
@@ -25,23 +27,31 @@ __all__ = [
     "SCHEMA",
     "Attempt",
     "BootstrapNote",
+    "Busy",
     "ChanceLevel",
     "Choice",
+    "Claim",
     "Cost",
-    "FileLock",
     "Fit",
     "GroupScore",
+    "Holder",
     "Identity",
     "Marks",
     "Provenance",
     "Record",
+    "RunFacts",
+    "RunIndex",
     "RunStore",
     "Score",
     "Status",
+    "Watch",
     "canonical_json",
     "file_digest",
+    "holder",
     "identity_hash",
     "identity_settings",
+    "newest",
+    "publish_folder",
     "read_record",
     "read_samples",
     "record_schema",

@@ -1,44 +1,46 @@
 """The runs folder: attempts are written beside the runs and published by one rename; the first finished one wins.
 
     <results>/runs/<task>/<label>-<identity[:12]>/   record.json, samples.jsonl, pictures/
-    <results>/runs/<task>/.attempts/<label>-<identity[:12]>.<token>/   the same while it is being made, and a lock
+    <results>/runs/<task>/.attempts/<label>-<identity[:12]>.<token>/work/   the same while it is being made
 
 An attempt whose process was killed leaves no record, but its samples: the next run of the same identity and state
-takes them over.
+takes them over. Several processes may make one run at once; that wastes time and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from bench3d.errors import DataError
-from bench3d.files import make_folder, output_errors, write_json
+from bench3d.files import output_errors, write_json, write_text
+from bench3d.records.attempts import WORK, Owned, publish_folder
 from bench3d.records.identity import short
-from bench3d.records.locks import FileLock
 from bench3d.records.schema import Record, read_record
 
-RECORD, SAMPLES, STATE, LOCK = "record.json", "samples.jsonl", "state.json", ".lock"
-_PUBLISH_TRIES = 20
+RECORD, SAMPLES, STATE = "record.json", "samples.jsonl", "state.json"
+CARRIED = "carried.jsonl"
+"""Samples of earlier attempts that are not in `samples.jsonl` yet: what was taken over outlives the next kill too."""
 
 
 @dataclass
 class Attempt:
     """A folder that belongs to one process while it makes a run. `publish` or `discard` ends it."""
 
-    folder: Path
     final: Path
     state: str
-    _lock: FileLock
+    owned: Owned
     _lines: TextIO | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """What becomes the run's folder."""
+        return self.owned.work
 
     def add_samples(self, values: Iterable[Mapping[str, Any]]) -> None:
         """Appends lines to the sidecar and flushes them, so that a kill loses one batch at most."""
@@ -47,7 +49,7 @@ class Attempt:
             if self._lines is None:
                 self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115 - stays open for the whole run
             for line in values:
-                self._lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False, sort_keys=True) + "\n")
+                self._lines.write(_line(line))
             self._lines.flush()
 
     def publish(self, record: Record, force: bool = False) -> Record:
@@ -61,54 +63,28 @@ class Attempt:
         Raises:
             OutputError: disk full, no permission; the attempt is removed.
         """
+        finished = record.status == "finished"
         try:
             self._close()
-            if record.status == "finished":
-                with output_errors(self.final):
-                    (self.folder / STATE).unlink(missing_ok=True)
             write_json(self.folder / RECORD, record.as_json())
-            return self._move(record, force)
-        except BaseException:
-            self.discard()
-            raise
+            if finished:
+                with output_errors(self.final):
+                    for name in (STATE, CARRIED):
+                        (self.folder / name).unlink(missing_ok=True)
+            aside = self.owned.root / "old-"
+            if publish_folder(self.folder, self.final, aside, _is_finished, force and finished):
+                return record
+            return _standing(self.final) or record
         finally:
-            self._lock.release()
-            _remove_if_empty(self.folder.parent)
+            self.discard()
 
     def discard(self) -> None:
-        """Removes the attempt."""
+        """Removes the attempt; harmless where it was published."""
         if self._lines is not None:
             with contextlib.suppress(OSError):
                 self._lines.close()
             self._lines = None
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.release()
-        _remove_if_empty(self.folder.parent)
-
-    def _move(self, record: Record, force: bool) -> Record:
-        for _ in range(_PUBLISH_TRIES):
-            try:
-                os.rename(self.folder, self.final)
-                with contextlib.suppress(OSError):
-                    (self.final / LOCK).unlink()
-                return record
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    with output_errors(self.final):
-                        raise
-            standing = _standing(self.final)
-            replaceable = standing is None or standing.status != "finished"
-            if not replaceable and not (force and record.status == "finished"):
-                self.discard()
-                assert standing is not None
-                return standing
-            aside = self.folder.with_name(f"{self.final.name}.{secrets.token_hex(4)}.old")
-            with contextlib.suppress(FileNotFoundError), output_errors(self.final):
-                os.rename(self.final, aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        with output_errors(self.final):
-            raise OSError(errno.EBUSY, "other processes keep writing it")
-        raise AssertionError("unreachable")
+        self.owned.close()
 
     def _close(self) -> None:
         if self._lines is not None:
@@ -153,43 +129,32 @@ class RunStore:
             OutputError: the results folder cannot be written.
         """
         final = self.folder(task, label, identity)
-        folder = final.parent / ".attempts" / f"{final.name}.{os.getpid()}-{secrets.token_hex(4)}"
-        # Locked under a name that `leftovers` does not look at: nobody may take it for a dead one before that.
-        new = make_folder(folder.with_name(f".new-{folder.name}"))
-        lock = FileLock(new / LOCK)
+        attempt = Attempt(final, state, Owned.open(final.parent / ".attempts", final.name, f"run {final.name}"))
         try:
-            lock.acquire()
-            write_json(new / STATE, {"identity": identity, "state": state})
-            with output_errors(folder):
-                os.rename(new, folder)
+            write_json(attempt.folder / STATE, {"identity": identity, "state": state})
         except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            lock.release()
-            _remove_if_empty(folder.parent)
+            attempt.discard()
             raise
-        return Attempt(folder, final, state, lock)
+        return attempt
 
     def leftovers(self, attempt: Attempt, identity: str) -> dict[str, dict[str, Any]]:
-        """Samples of earlier runs of this identity and state that did not finish, by id; killed attempts are removed.
+        """Samples of runs of this identity and state that did not finish, by category/id; dead attempts are removed.
 
-        A sample line that was cut off by the kill is left out.
+        Living attempts are read too: their lines are whole, but for the last one, which is left out where it was cut.
+
+        Raises:
+            OutputError: what was found cannot be kept in `attempt`; nothing is removed then.
         """
         found: dict[str, dict[str, Any]] = {}
-        standing = _standing(attempt.final)
-        if standing is not None and standing.status != "finished" and _same_state(attempt.final, identity, attempt):
-            found.update(_samples(attempt.final / SAMPLES))
-        name = attempt.final.name
-        for folder in sorted(attempt.folder.parent.glob(f"{name}.*")):
-            if folder == attempt.folder:
-                continue
-            lock = FileLock(folder / LOCK)
-            with contextlib.suppress(OSError):
-                if not lock.acquire(wait=False):
-                    continue  # its process is alive
-                if _same_state(folder, identity, attempt):
-                    found.update(_samples(folder / SAMPLES))
-                shutil.rmtree(folder, ignore_errors=True)
-            lock.release()
+        others = list(attempt.owned.others())
+        for folder in (attempt.final, *(other / WORK for other in others)):
+            if _same_state(folder, identity, attempt):
+                found.update(_samples(folder / CARRIED))
+                found.update(_samples(folder / SAMPLES))
+        if found:
+            write_text(attempt.folder / CARRIED, "".join(_line(value) for value in found.values()))
+        for other in others:
+            attempt.owned.remove_dead(other)
         return found
 
 
@@ -200,7 +165,7 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
         DataError: missing or broken; names file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     samples = []
@@ -215,20 +180,24 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
     return samples
 
 
-def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+def _line(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True) + "\n"
 
 
 def _samples(path: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):
+    with contextlib.suppress(OSError):
+        for line in path.read_bytes().split(b"\n"):
+            with contextlib.suppress(ValueError):  # cut off by a kill, or in the middle of being written
                 value = json.loads(line)
                 if isinstance(value, dict) and isinstance(value.get("id"), str):
                     found[f"{value.get('category')}/{value['id']}"] = value
     return found
+
+
+def _is_finished(folder: Path) -> bool:
+    standing = _standing(folder)
+    return standing is not None and standing.status == "finished"
 
 
 def _standing(final: Path) -> Record | None:

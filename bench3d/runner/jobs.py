@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,13 +34,35 @@ class FitJob:
     @property
     def done(self) -> bool:
         """Whether the artifact stands, with this recipe. A broken one counts as not done."""
+        return self.folder is not None and is_artifact(self.folder, self.recipe)
+
+    @property
+    def claim(self) -> Path | None:
+        """The claim file (`bench3d.records.Claim`) of the process that is at this fit."""
+        return None if self.folder is None else self.folder.with_name(f".{self.folder.name}.claim.json")
+
+    def attempts(self) -> list[Path]:
+        """Folders beside the final one in which this fit was begun (`.<name>.<token>`)."""
         if self.folder is None:
-            return False
-        try:
-            found = json.loads((self.folder / ARTIFACT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(found, dict) and found.get("recipe") == self.recipe
+            return []
+        found = self.folder.parent.glob(f".{glob.escape(self.folder.name)}.*")
+        return [path for path in found if path.is_dir()]
+
+
+def is_artifact(folder: Path, recipe: str | None) -> bool:
+    """Whether an artifact of a recipe stands in `folder`."""
+    try:
+        found = json.loads((folder / ARTIFACT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("recipe") == recipe
+
+
+def fit_begun(job: FitJob) -> bool:
+    """Whether a fit that is not done was begun before and goes on from there."""
+    if job.folder is None or job.done:
+        return False
+    return any(path for place in (job.folder, *job.attempts()) for path in place.rglob("*.safetensors"))
 
 
 def fit_jobs(spec: RunSpec, resolved: Resolved) -> tuple[FitJob, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench3d.contracts import Artifact, Model
 from bench3d.errors import UsageError
+from bench3d.machine import settle_kernel_cache
 from bench3d.plugins import load_registry
 from bench3d.runner.resolve import Resolved
 from bench3d.runner.sources import Component
@@ -32,6 +33,7 @@ def settle_numerics(offline: bool) -> None:
     """Scores are computed in fp32 with TF32 off (design section 6); `offline` keeps the hub from the network."""
     import torch
 
+    settle_kernel_cache()
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
         _hub_offline()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bench3d.contracts import BackboneRegistration, TaskRegistration
 from bench3d.errors import Bench3DError, CapabilityError, DataError, UsageError
-from bench3d.records import Record, RunStore, identity_hash, short
-from bench3d.runner.jobs import FitJob, file_name, fit_jobs
+from bench3d.records import Record, RunIndex, RunStore, identity_hash, short
+from bench3d.runner.jobs import FitJob, file_name, fit_begun, fit_jobs
 from bench3d.runner.layer_policy import layer_policy
+from bench3d.runner.memo import once
 from bench3d.runner.resolve import Resolved, resolve_spec
 from bench3d.runner.sources import DataSource
 from bench3d.runner.spec import RunSpec
@@ -41,14 +43,29 @@ class FitPlan:
 
 @dataclass(frozen=True)
 class RunPlan(FitPlan):
-    """A run. `identity` is None where data are missing: then `execute` raises `problem`."""
+    """A run. `identity` is None where data are missing: then `execute` raises `problem`.
+
+    `status` is that of the record which stands at `record_path`, None where there is none.
+    """
 
     identity: str | None = None
     measurement: Mapping[str, Any] = field(default_factory=dict, repr=False)
     label: str = ""
     record_path: Path | None = None
-    record: Record | None = field(default=None, repr=False)
+    status: str | None = None
     already_done: bool = False
+
+    @functools.cached_property
+    def record(self) -> Record | None:
+        """The record that stands, read and validated when it is first asked for; None where it has gone since.
+
+        Raises:
+            DataError: it is broken; names file and field.
+        """
+        if self.status is None or self.identity is None:
+            return None
+        found = RunIndex(self.spec.results).find(self.identity)
+        return found[1] if found else None
 
     @property
     def oracles(self) -> tuple[str, ...]:
@@ -75,8 +92,11 @@ def plan_fits(spec: RunSpec) -> FitPlan:
     return FitPlan(spec, (*_weights_step(spec, resolved), *steps, *_fit_steps(jobs)), jobs, resolved, problem)
 
 
-def plan_run(spec: RunSpec) -> RunPlan:
+def plan_run(spec: RunSpec, index: RunIndex | None = None) -> RunPlan:
     """What `execute` would do.
+
+    Args:
+        index: of `spec.results`, for one who plans many runs; None looks at the folder now.
 
     Raises:
         UsageError, WeightsError: as `resolve_spec`.
@@ -107,18 +127,11 @@ def plan_run(spec: RunSpec) -> RunPlan:
     identity = identity_hash(measurement)
     store = RunStore(spec.results)
     path = store.folder(str(spec.task), label, identity) / "record.json"
-    found = _find(store, identity, spec.force)
-    record = found[1] if found else None
-    done = record is not None and record.status == "finished" and not spec.force
-    if done and spec.visualize and record is not None and not record.pictures:
-        steps.append(PlanStep("pictures", "todo", "the run is finished, its pictures are not"))
-    if record is None:
-        steps.append(PlanStep("record", "todo", short(identity)))
-    elif record.status == "finished":
-        steps.append(PlanStep("record", "done" if done else "todo", short(identity)))
-    else:
-        steps.append(PlanStep("record", "todo", f"{short(identity)}, {record.status} before"))
-    return RunPlan(
+    found, status = _standing(index or RunIndex(spec.results), identity, spec.force)
+    done = status == "finished" and not spec.force
+    before = f", {status} before" if status not in (None, "finished") else ""
+    steps.append(PlanStep("record", "done" if done else "todo", f"{short(identity)}{before}"))
+    plan = RunPlan(
         spec,
         tuple(steps),
         jobs,
@@ -127,10 +140,14 @@ def plan_run(spec: RunSpec) -> RunPlan:
         identity=identity,
         measurement=measurement,
         label=label,
-        record_path=found[0] if found else path,
-        record=record,
+        record_path=found or path,
+        status=status,
         already_done=done,
     )
+    if done and spec.visualize and plan.record is not None and not plan.record.pictures:
+        pictures = PlanStep("pictures", "todo", "the run is finished, its pictures are not")
+        return replace(plan, steps=(*plan.steps[:-1], pictures, plan.steps[-1]))
+    return plan
 
 
 def measurement_of(spec: RunSpec, resolved: Resolved, jobs: tuple[FitJob, ...]) -> dict[str, Any]:
@@ -176,12 +193,13 @@ def headline(resolved: Resolved) -> str:
     return registration.headline if isinstance(registration, TaskRegistration) else ""
 
 
-def _find(store: RunStore, identity: str, force: bool) -> tuple[Path, Record] | None:
+def _standing(index: RunIndex, identity: str, force: bool) -> tuple[Path | None, str | None]:
+    """File and status of the record that stands. A broken one is as good as none where it will be replaced."""
     try:
-        return store.find(identity)
+        return index.path(identity), index.status(identity)
     except DataError:
         if force:
-            return None
+            return None, None
         raise
 
 
@@ -255,9 +273,8 @@ def _data_steps(resolved: Resolved) -> tuple[list[PlanStep], Bench3DError | None
 def _fit_steps(jobs: tuple[FitJob, ...]) -> list[PlanStep]:
     steps = []
     for job in jobs:
-        state: State = "missing" if job.recipe is None else "done" if job.done else "todo"
+        state, started = once(("fit", job.folder, job.recipe), functools.partial(_standing_fit, job))
         detail = "its training data are missing" if job.recipe is None else short(job.recipe)
-        started = job.folder is not None and not job.done and any(job.folder.rglob("*.safetensors"))
         steps.append(
             PlanStep(
                 f"{job.component} of {job.category or 'all categories'}",
@@ -266,3 +283,12 @@ def _fit_steps(jobs: tuple[FitJob, ...]) -> list[PlanStep]:
             )
         )
     return steps
+
+
+def _standing_fit(job: FitJob) -> tuple[State, bool]:
+    """The state of a fit, and whether it was begun before."""
+    if job.recipe is None or job.folder is None:
+        return "missing", False
+    if job.done:
+        return "done", False
+    return "todo", fit_begun(job)

@@ -20,6 +20,7 @@ from bench3d.plugins import incompatibilities, load_preset, load_registry, load_
 from bench3d.plugins.names import did_you_mean
 from bench3d.records import file_digest
 from bench3d.runner.checkpoints import Checkpoint, split_adapter
+from bench3d.runner.memo import once
 from bench3d.runner.sources import Component, DataSource, find_categories, find_sources
 from bench3d.runner.spec import RunSpec
 
@@ -128,7 +129,7 @@ def weights_identity(registration: BackboneRegistration, name: str, weights: str
     path = Path(weights).expanduser()
     if not path.is_file():
         raise WeightsError(f"There is no weights file {weights}.", "Give pretrained, random or the path of a file.")
-    return {"sha256": file_digest(path)}
+    return {"sha256": once(("weights", path), lambda: file_digest(path))}
 
 
 def _scopes(spec: RunSpec, parts: Mapping[str, Registration | None]) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from bench3d.errors import DataError, UnknownNameError, UsageError
 from bench3d.plugins import load_registry, load_settings, settings_model
 from bench3d.plugins.names import did_you_mean, resolve
 from bench3d.records import identity_hash, identity_settings
+from bench3d.runner.memo import once
 from bench3d.runner.spec import RunSpec
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import BaseModel, TypeAdapter
 
 QUICKSTART = "quickstart"
 ALL = "all"
@@ -84,7 +86,9 @@ class DataSource:
             DataError: real data that are missing or broken.
         """
         if self.twin is None:
-            return str(self.open().fingerprint(category))
+            stands = (self.component.name, self.component.settings.model_dump_json(), self.root, self.folder)
+            reader = functools.partial(once, ("reader", *stands), self.open)
+            return once(("fingerprint", *stands, category), lambda: str(reader().fingerprint(category)))
         from bench3d.data.twin import spec_values
 
         spec = spec_values(self.twin)
@@ -168,7 +172,7 @@ def _data_settings(own: DatasetRegistration, overrides: Mapping[str, Any], every
 def _twin(spec: RunSpec, root: Path, overrides: dict[str, Any]) -> tuple[TwinSpec, Path, dict[str, Any]]:
     """The twin's spec, its folder, and the settings that are the dataset's own."""
     import yaml
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     from bench3d.data.root import twin_root
     from bench3d.data.twin import twin_name, twin_spec
@@ -182,12 +186,19 @@ def _twin(spec: RunSpec, root: Path, overrides: dict[str, Any]) -> tuple[TwinSpe
     elif spec.categories and not set(spec.categories) <= set(base.categories):
         mine["categories"] = tuple(spec.categories)
     try:
-        twin = TypeAdapter(TwinSpec).validate_python({**dataclasses.asdict(base), **mine})
+        twin = _twin_adapter().validate_python({**dataclasses.asdict(base), **mine})
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"data.{first['loc'][0]} = {first['input']!r}: {first['msg']}.") from error
     _known_to_the_generator(twin.categories)
     return twin, twin_root(root, twin_name(name, twin)), {k: v for k, v in overrides.items() if k not in fields}
+
+
+@functools.cache
+def _twin_adapter() -> TypeAdapter[TwinSpec]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(TwinSpec)
 
 
 def _known_to_the_generator(categories: tuple[str, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench3d.contracts.registration import Registration, ShapeModelRegistration
 from bench3d.plugins import hookimpl
 
@@ -26,3 +28,11 @@ def bench3d_register() -> list[Registration]:
             url="https://github.com/GenIntel/common3d",
         )
     ]
+
+
+@hookimpl
+def bench3d_estimate(plan: Any) -> dict[str, float] | None:
+    """Rough; the module says where its figures come from."""
+    from bench3d_plugins.common3d.estimate import estimate
+
+    return estimate(plan)

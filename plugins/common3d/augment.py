@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torchvision.transforms.v2.functional as TF
 
 from bench3d_plugins.common3d.settings import Common3DSettings
 
 
 def augment_colour(image: np.ndarray, settings: Common3DSettings, generator: torch.Generator) -> np.ndarray:
     """(H, W, 3) uint8 -> the same, each change with its own probability; all draws from `generator`."""
+    import torchvision.transforms.v2.functional as TF  # seconds, which a run with a fitted model does not need
+
     pixels = torch.from_numpy(image).permute(2, 0, 1)
     draw = torch.rand(3, generator=generator).tolist()
     if draw[0] < settings.solarize_probability:
@@ -27,6 +28,8 @@ def augment_colour(image: np.ndarray, settings: Common3DSettings, generator: tor
 
 def _jitter(pixels: torch.Tensor, number: int, amount: float) -> torch.Tensor:
     """Brightness, contrast, saturation by the factor 1 + amount, hue by `amount` turns."""
+    import torchvision.transforms.v2.functional as TF
+
     if number == 3:
         return TF.adjust_hue(pixels, amount)
     adjust = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation)[number]

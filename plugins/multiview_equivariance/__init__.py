@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench3d.contracts.registration import Protocol, Registration, TaskRegistration
 from bench3d.plugins import hookimpl
 
@@ -69,3 +71,11 @@ def bench3d_register() -> list[Registration]:
             "Yu et al., MVImgNet, CVPR 2023",
         ),
     ]
+
+
+@hookimpl
+def bench3d_estimate(plan: Any) -> dict[str, float] | None:
+    """Rough; the module says where its figures come from."""
+    from bench3d_plugins.multiview_equivariance.estimate import estimate
+
+    return estimate(plan)

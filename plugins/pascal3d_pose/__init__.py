@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench3d.contracts.registration import Protocol, Registration, TaskRegistration
 from bench3d.plugins import hookimpl
 
@@ -34,3 +36,11 @@ def bench3d_register() -> list[Registration]:
             citation="Sommer et al., Common3D, CVPR 2025; Xiang et al., PASCAL3D+, WACV 2014",
         )
     ]
+
+
+@hookimpl
+def bench3d_estimate(plan: Any) -> dict[str, float] | None:
+    """Rough; the module says where its figures come from."""
+    from bench3d_plugins.pascal3d_pose.estimate import estimate
+
+    return estimate(plan)

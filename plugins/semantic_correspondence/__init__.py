@@ -52,3 +52,11 @@ def _task(name: str, summary: str, protocols: tuple[Protocol, ...], **about: Any
         licence="Apache-2.0",
         **about,
     )
+
+
+@hookimpl
+def bench3d_estimate(plan: Any) -> dict[str, float] | None:
+    """Rough; the module says where its figures come from."""
+    from bench3d_plugins.semantic_correspondence.estimate import estimate
+
+    return estimate(plan)

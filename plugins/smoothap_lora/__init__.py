@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench3d.contracts.registration import (
     AdapterRegistration,
     BackboneRegistration,
@@ -43,3 +45,11 @@ def bench3d_compatible(backbone: BackboneRegistration, adapter: AdapterRegistrat
     if backbone.weights is None and not backbone.name.endswith(":"):
         return f"smoothap-lora finetunes a transformer, and {backbone.name} has no weights."
     return None
+
+
+@hookimpl
+def bench3d_estimate(plan: Any) -> dict[str, float] | None:
+    """Rough; the module says where its figures come from."""
+    from bench3d_plugins.smoothap_lora.estimate import estimate
+
+    return estimate(plan)

@@ -73,7 +73,9 @@ def fake(monkeypatch):
             runner.PlanStep("synthetic twin quickstart", "todo", "car, chair, bus; 30 videos x 10 frames"),
             runner.PlanStep("dataset co3d", "missing", "there is no folder"),
         ]
-        return SimpleNamespace(steps=steps, record_path=Path("r/record.json"), already_done=seen.already_done)
+        nothing = SimpleNamespace(adapter=None, shape=None, task=None, test=None)  # for the plugins' estimates
+        done, path = seen.already_done, Path("r/record.json")
+        return SimpleNamespace(steps=steps, record_path=path, already_done=done, resolved=nothing)
 
     def execute(plan, progress):
         progress.start("car: common3d", 2)

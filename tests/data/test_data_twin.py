@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench3d.contracts import DatasetRegistration, NullProgress
@@ -25,6 +27,7 @@ from bench3d.data.twin import (
 )
 from bench3d.data.workers import THREAD_VARIABLES, run_jobs
 from bench3d.errors import Bench3DError, DataError, OutputError, UsageError
+from bench3d.records import Busy, Claim
 
 SPEC = TwinSpec(categories=("car",), seed=1)
 CALLS: list[Path] = []
@@ -58,6 +61,39 @@ def test_an_interrupted_twin_is_marked_and_completed(tmp_path):
     mark = json.loads((tmp_path / "twin.json").read_text())
     assert mark["spec"]["seed"] == 1 and twin_mark(folder)["generator"] == "7"
     assert not list(tmp_path.rglob("twin.partial.json"))
+
+
+def test_one_writer_at_a_time_and_a_dead_one_is_no_obstacle(tmp_path):
+    CALLS[:] = [tmp_path]
+    mark = tmp_path / ".writing.json"
+    with Claim.take(mark):
+        with pytest.raises(Busy, match="writing the twin"):
+            ensure_twin(tmp_path, SPEC, [REGISTRATION], NullProgress(), wait=False)
+        dead = {**json.loads(mark.read_text()), "started": -1.0}
+    mark.write_text(json.dumps(dead))
+    (tmp_path / ".lock").touch()
+    ensure_twin(tmp_path, SPEC, [REGISTRATION], NullProgress(), wait=False)
+    assert twin_mark(tmp_path) is not None and not mark.exists()
+    with Claim.take(mark):
+        assert ensure_twin(tmp_path, SPEC, [REGISTRATION], NullProgress(), wait=False) == tmp_path
+
+
+class Waits(NullProgress):
+    """Gives the claim back as soon as somebody says that he waits for it."""
+
+    def __init__(self, claim):
+        self.claim, self.lines = claim, []
+
+    def say(self, message):
+        self.lines.append(message)
+        self.claim.release()
+
+
+def test_the_second_writer_says_once_that_it_waits(tmp_path):
+    CALLS[:] = [tmp_path]
+    progress = Waits(Claim.take(tmp_path / ".writing.json"))
+    ensure_twin(tmp_path, SPEC, [REGISTRATION], progress)
+    assert progress.lines == [f"Another process is writing the twin in {tmp_path}: waiting for it."]
 
 
 def test_other_spec_and_other_generator_are_refused(tmp_path):
@@ -129,6 +165,48 @@ def test_a_jobs_error_arrives_with_its_hint(tmp_path, workers):
 def test_a_killed_worker_is_one_sentence(tmp_path):
     with pytest.raises(Bench3DError, match="worker process was killed"):
         run_jobs(die, [tmp_path / name for name in "ab"], 2, lambda: None)
+
+
+def linger(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+PARENT = """
+import sys
+import time
+from pathlib import Path
+from bench3d.data.workers import run_jobs
+from test_data_twin import linger
+if __name__ == "__main__":
+    run_jobs(linger, [Path(sys.argv[1]) / name for name in "ab"], 2, lambda: None)
+"""
+
+
+def test_workers_die_with_a_killed_parent(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    parent = subprocess.Popen([sys.executable, script, tmp_path], env=environment)
+    files = [tmp_path / "a", tmp_path / "b"]
+    try:
+        wait_for(lambda: all(file.exists() and file.read_text() for file in files))
+    finally:
+        parent.kill()
+        parent.wait()
+    workers = [int(file.read_text()) for file in files]
+    wait_for(lambda: not any(lives(pid) for pid in workers))
+
+
+def lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
 
 
 def test_registrations_load_without_numpy_or_torch():

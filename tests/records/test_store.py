@@ -3,18 +3,18 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import bench3d.records.store
 from bench3d.errors import DataError, OutputError
 from bench3d.records import (
-    FileLock,
     Identity,
     Provenance,
     Record,
@@ -170,15 +170,127 @@ def test_a_killed_run_leaves_no_record_but_its_samples(tmp_path):
     try:
         assert child.stdout.readline().strip() == "ready"
         mine = attempt(store)
-        assert store.leftovers(mine, HASH) == {}, "a living process keeps its attempt"
+        assert list(store.leftovers(mine, HASH)) == ["car/a"], "whole lines of a living process are good"
+        assert len(attempts(tmp_path)) == 2, "but it keeps its attempt"
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
     assert store.find(HASH) is None
     assert list(store.leftovers(mine, HASH)) == ["car/a"]
+    assert attempts(tmp_path) == [mine.owned.root.name]
     mine.publish(record())
     assert not (tmp_path / "runs" / "t" / ".attempts").exists()
+
+
+def attempts(results):
+    return sorted(p.name for p in (results / "runs" / "t" / ".attempts").iterdir())
+
+
+def kill(made):
+    """Makes an attempt look like one whose process is gone."""
+    made.owned.claim._over.set()
+    made.owned.claim._thread.join()
+    claim = made.owned.root / "claim.json"
+    claim.write_text(json.dumps({**json.loads(claim.read_text()), "started": -1.0}))
+
+
+def test_samples_outlive_a_second_kill_before_they_were_used(tmp_path):
+    store = RunStore(tmp_path)
+    first, second, third = attempt(store), attempt(store), attempt(store)
+    first.add_samples(lines("a", "b"))
+    kill(first)
+    assert sorted(store.leftovers(second, HASH)) == ["car/a", "car/b"]
+    second.add_samples(lines("c"))
+    kill(second)
+    assert sorted(store.leftovers(third, HASH)) == ["car/a", "car/b", "car/c"]
+    assert attempts(tmp_path) == [third.owned.root.name]
+    third.add_samples(lines("a"))
+    third.publish(record("interrupted"))
+    last = attempt(store)
+    assert sorted(store.leftovers(last, HASH)) == ["car/a", "car/b", "car/c"]
+    last.publish(record())
+    assert sorted(p.name for p in store.find(HASH)[0].parent.iterdir()) == ["record.json"]
+
+
+def test_attempts_of_other_machines_are_read_and_go_after_a_week_by_the_disks_clock(tmp_path):
+    store = RunStore(tmp_path)
+    there, mine = attempt(store), attempt(store)
+    there.add_samples(lines("a"))
+    kill(there)
+    claim = there.owned.root / "claim.json"
+    claim.write_text(json.dumps({**json.loads(claim.read_text()), "boot": "another"}))
+    now = os.stat(claim).st_mtime
+    for age, stays in ((-3600, True), (3600, True), (6.9 * 86400, True), (7.1 * 86400, False)):
+        for path in (there.owned.root, *there.owned.root.rglob("*")):
+            os.utime(path, (now - age, now - age))
+        assert list(store.leftovers(mine, HASH)) == ["car/a"]
+        assert there.owned.root.exists() == stays
+    mine.discard()
+
+
+def test_what_earlier_versions_left_does_not_disturb(tmp_path):
+    store = RunStore(tmp_path)
+    old = tmp_path / "runs" / "t" / ".attempts" / f"fake-{HASH[:12]}.77-abcd"
+    old.mkdir(parents=True)
+    (old / ".lock").touch()
+    (old / "samples.jsonl").write_text('{"id": "z"}\n')
+    made = attempt(store)
+    assert store.leftovers(made, HASH) == {}
+    made.publish(record())
+    (store.find(HASH)[0].parent / ".lock").touch()
+    assert attempt(store).publish(record(value=3.0)) == record()
+
+
+@pytest.mark.parametrize(("status", "force"), [("finished", False), ("failed", False), ("failed", True)])
+def test_a_record_finished_between_the_look_and_the_move_is_put_back(tmp_path, monkeypatch, status, force):
+    """Ours sees a failed record; before it moves that aside, another process has published a finished one."""
+    store = RunStore(tmp_path)
+    attempt(store).publish(record("failed"))
+    mine, other = attempt(store), attempt(store)
+    other.add_samples(lines("other"))
+    look, looked = bench3d.records.store._is_finished, []
+
+    def look_and_be_late(folder):
+        seen = look(folder)
+        if not looked:
+            looked.append(folder)
+            assert other.publish(record(value=9.0)) == record(value=9.0)
+        return seen
+
+    monkeypatch.setattr(bench3d.records.store, "_is_finished", look_and_be_late)
+    assert mine.publish(record(status, value=1.0), force=force) == record(value=9.0)
+    assert store.find(HASH)[1] == record(value=9.0)
+    assert read_samples(store.find(HASH)[0].parent / "samples.jsonl") == lines("other")
+    assert not (tmp_path / "runs" / "t" / ".attempts").exists()
+
+
+def test_a_third_ones_failure_in_the_gap_gives_way_again(tmp_path, monkeypatch):
+    """While the finished record is aside for a moment, a failed one takes its place: the finished one comes back."""
+    store = RunStore(tmp_path)
+    attempt(store).publish(record("failed"))
+    mine, other, third = attempt(store), attempt(store), attempt(store)
+    look, calls = bench3d.records.store._is_finished, []
+
+    def interfere(folder):
+        calls.append(folder)
+        number, seen = len(calls), look(folder)
+        if number == 1:
+            other.publish(record(value=9.0))
+        if folder.parent == mine.owned.root:
+            third.publish(record("failed", message="third"))
+        return seen
+
+    monkeypatch.setattr(bench3d.records.store, "_is_finished", interfere)
+    assert mine.publish(record(value=1.0)) == record(value=9.0)
+    assert store.find(HASH)[1] == record(value=9.0)
+
+
+def test_a_later_failure_replaces_an_earlier_one(tmp_path):
+    store = RunStore(tmp_path)
+    attempt(store).publish(record("failed", message="first"))
+    assert attempt(store).publish(record("interrupted", message="second")).message == "second"
+    assert store.find(HASH)[1].message == "second"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
@@ -203,15 +315,48 @@ def test_a_file_in_the_way_is_a_sentence(tmp_path):
         attempt(RunStore(tmp_path))
 
 
-def test_lock_keeps_a_second_holder_out_until_released(tmp_path):
-    told = []
-    with FileLock(tmp_path / "lock"):
-        assert not FileLock(tmp_path / "lock").acquire(wait=False)
-        second = FileLock(tmp_path / "lock", waiting=lambda: told.append(time.monotonic()))
-        thread = threading.Thread(target=second.acquire)
-        thread.start()
-        time.sleep(0.5)
-        assert thread.is_alive() and len(told) == 1
-    thread.join(5)
-    assert not thread.is_alive()
-    second.release()
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 64 KiB, where this user may mount one: (folder, make it read-only)."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(options, kind="tmpfs"):
+        command = ["mount", "-t", kind, "-o", options, kind, folder]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+    if shutil.which("mount") is None or not mount("size=64k"):
+        pytest.skip("needs the right to mount a file system")
+    yield folder, lambda: mount("remount,ro")
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(disk):
+    folder, _ = disk
+    store = RunStore(folder)
+    made = attempt(store)
+    with pytest.raises(OutputError, match="disk is full"):
+        for number in range(10_000):
+            made.add_samples(lines(f"a sample with quite a long name, number {number}"))
+    made.discard()
+    assert [p for p in folder.rglob("*") if p.is_file()] == []
+    (folder / "ballast").write_bytes(bytes(64 * 1024 - 3 * 4096))
+    with pytest.raises(OutputError, match="disk is full"):
+        for _ in range(20):
+            attempt(store)
+    (folder / "ballast").unlink()
+    attempt(store).publish(record())
+    assert store.find(HASH)[1] == record()
+
+
+def test_a_read_only_results_folder_is_a_sentence(disk):
+    folder, make_read_only = disk
+    store = RunStore(folder)
+    attempt(store).publish(record("failed"))
+    made = attempt(store)
+    assert make_read_only()
+    with pytest.raises(OutputError, match="No permission"):
+        attempt(store)
+    with pytest.raises(OutputError, match="No permission"):
+        made.publish(record())
+    assert store.find(HASH)[1].status == "failed"

@@ -197,7 +197,7 @@ def test_fits_are_made_once(spec, fakes):
 
 
 def test_two_processes_do_not_train_the_same_thing(spec, fakes):
-    """Locks hold between threads as between processes: every lock is a file handle of its own."""
+    """Claims hold between threads as between processes."""
     gate = threading.Barrier(4)
 
     def train():

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench3d.errors import DataError, UnknownNameError, UsageError, WeightsError
+from bench3d.records import RunIndex
 from bench3d.runner import PlanStep, plan_fits, plan_run
+from bench3d.runner.memo import planning_session
 
 
 def states(plan):
@@ -187,3 +189,50 @@ def test_the_quickstart_is_planned_without_torch_and_files(tmp_path):
     identity, *rest = answer.split()
     assert len(identity) == 64 and "missing" not in rest
     assert not list(Path(tmp_path).rglob("*"))
+
+
+def test_an_index_gives_the_plans_that_the_folder_gives(spec, go):
+    go(spec)
+    index = RunIndex(spec.results)
+    for changes in ({}, {"seed": 1}, {"force": True}, {"visualize": True}):
+        with_index, without = (plan_run(replace(spec, **changes), *given) for given in ((index,), ()))
+        assert with_index == without and with_index.record == without.record
+    assert plan_run(spec, index).already_done
+
+
+def test_a_record_that_has_gone_since_the_plan_is_none(spec, go):
+    go(spec)
+    plan = plan_run(spec)
+    plan.record_path.unlink()
+    assert plan.already_done and plan.record is None
+
+
+def test_a_session_reads_data_and_weights_once_and_forgets_them(spec, fakes, tmp_path, monkeypatch):
+    weights = tmp_path / "w.bin"
+    weights.write_bytes(b"1")
+    spec = replace(spec, weights=str(weights))
+    opened = []
+    create = fakes.Data.__init__
+
+    def counted(self, *arguments, **named):
+        opened.append(1)
+        create(self, *arguments, **named)
+
+    monkeypatch.setattr(fakes.Data, "__init__", counted)
+    before = plan_run(spec).identity
+    opened.clear()
+    with planning_session(), planning_session():
+        assert {plan_run(replace(spec, seed=n)).identity is not None for n in range(3)} == {True}
+        assert plan_run(spec).identity == before and len(opened) == 1
+        weights.write_bytes(b"2")
+        assert plan_run(spec).identity == before
+    changed = plan_run(spec).identity
+    (spec.data / "fake" / "car.json").write_text("[1.0]")
+    assert len({before, changed, plan_run(spec).identity}) == 3
+
+
+def test_in_a_session_missing_data_stay_missing_for_every_plan(spec, tmp_path):
+    absent = replace(spec, data=tmp_path / "elsewhere")
+    with planning_session():
+        assert [str(plan_run(replace(absent, seed=n)).problem)[:23] for n in (0, 1)] == ["fake-data was not found"] * 2
+        assert plan_run(spec).identity is not None
