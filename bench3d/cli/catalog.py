@@ -238,6 +238,7 @@ def _facts_of(page: dict[str, Any]) -> list[RenderableType]:
         "missing",
         "present",
         "synth",
+        "downloads",
     }
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
 import shutil
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench3d.grid.model import GridPlan, GridView, Kind, Node, Slot, State
+from bench3d.grid.model import GridPlan, GridView, Node, Slot, State
+from bench3d.grid.remaining import AHEAD, expected, span
 from bench3d.machine import likely_device
 from bench3d.runner.spec import spec_values
 
-AHEAD: frozenset[State] = frozenset({"todo", "running"})
 LEFT_OUT: frozenset[State] = frozenset({"incompatible", "missing"})
 WORDS: Mapping[State, str] = {
     "done": "done",
@@ -82,53 +81,6 @@ def count_states(nodes: Iterable[Node]) -> dict[str, int]:
 def on_gpu(node: Node) -> bool:
     """Whether a node will be done on a GPU: as its device says, and for auto as this machine has one; never a twin."""
     return node.kind != "data" and likely_device(node.spec.device) == "cuda"
-
-
-def expected(nodes: Sequence[Node]) -> dict[str, float]:
-    """Seconds by node; where a node has none, the mean of its kind, else of all; empty where nothing is known."""
-    known = [n.seconds for n in nodes if n.seconds is not None]
-    if not known:
-        return {}
-    means: dict[Kind, float] = {}
-    for kind in {n.kind for n in nodes}:
-        mine = [n.seconds for n in nodes if n.kind == kind and n.seconds is not None] or known
-        means[kind] = sum(mine) / len(mine)
-    return {n.id: means[n.kind] if n.seconds is None else n.seconds for n in nodes}
-
-
-def span(nodes: Sequence[Node], workers: int, times: Mapping[str, float]) -> float:
-    """Seconds until all nodes are done by so many workers that take them in this order, each after its needs."""
-    mine = {n.id for n in nodes}
-    waits = {n.id: len(mine.intersection(n.needs)) for n in nodes}
-    after: dict[str, list[str]] = {}
-    for node in nodes:
-        for need in mine.intersection(node.needs):
-            after.setdefault(need, []).append(node.id)
-    ready = deque(n.id for n in nodes if not waits[n.id])
-    running: list[tuple[float, str]] = []
-    now = 0.0
-    while ready or running:
-        while ready and len(running) < workers:
-            first = ready.popleft()
-            heapq.heappush(running, (now + times.get(first, 0.0), first))
-        now, ended = heapq.heappop(running)
-        for node_id in after.get(ended, ()):
-            waits[node_id] -= 1
-            if not waits[node_id]:
-                ready.append(node_id)
-    return now
-
-
-def left_seconds(nodes: Sequence[Node], slots: Sequence[Slot]) -> float | None:
-    """Seconds left for as many workers as there are slots, by the estimates and by how far the slots are."""
-    ahead = [n for n in nodes if n.state in AHEAD]
-    times = expected(ahead)
-    if ahead and not times:
-        return None
-    for slot in slots:
-        if slot.node.id in times:
-            times[slot.node.id] = max(0.0, times[slot.node.id] - slot.seconds)
-    return span(ahead, max(1, len(slots)), times)
 
 
 def free_bytes(path: Path) -> int | None:

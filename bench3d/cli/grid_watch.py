@@ -55,9 +55,9 @@ def saved(grid: str, results: Path) -> GridPlan:
 
 def look(grid: str, results: Path) -> Look:
     """Reads plan, claims and progress files."""
-    from bench3d.cli.grid_totals import left_seconds
     from bench3d.grid.control import engines, slots
     from bench3d.grid.model import GridView
+    from bench3d.grid.remaining import left_seconds
 
     plan = saved(grid, results)
     at_work, holders = tuple(slots(plan)), engines(plan)

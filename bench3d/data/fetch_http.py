@@ -26,9 +26,12 @@ TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download is tried: `tries` in a row without a byte, pauses that double up to `longest` seconds."""
+    """How long a download is tried: `tries` in a row without a byte (`unreached` while no server has answered at all),
+    pauses that double up to `longest` seconds.
+    """
 
     tries: int = 8
+    unreached: int = 3
     first: float = 1.0
     longest: float = 60.0
     timeout: float = 60.0
@@ -44,6 +47,10 @@ class Cut(Exception):
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
         self.after = after
+
+
+class Unreached(Cut):
+    """No server answered."""
 
 
 class OutOfRange(Exception):
@@ -87,6 +94,7 @@ class _Download:
         self.url, self.parts, self.progress = url, parts, progress
         self.expected, self.trusted, self.patience = expected, trusted, patience
         self.part = parts.adopt()
+        self.reached = False
 
     def run(self) -> Part:
         """Tries until the file is whole or patience is at its end."""
@@ -119,7 +127,8 @@ class _Download:
 
     def _wait(self, problem: Exception, failures: int) -> int:
         """Pauses before the next try and gives back `failures`. DataError where there were too many."""
-        if failures >= self.patience.tries:
+        self.reached = self.reached or not isinstance(problem, Unreached)
+        if failures >= (self.patience.tries if self.reached else self.patience.unreached):
             kept = f" {self._kept()} bytes are kept." if self._kept() else ""
             raise DataError(
                 f"{self.url} could not be fetched ({problem}).{kept}",
@@ -223,7 +232,7 @@ def _opened(request: urllib.request.Request, timeout: float) -> Iterator[Any]:
             "The owner may have moved it: see the data set's page with `bench3d data describe`.",
         ) from error
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-        raise Cut(_reason(error)) from error
+        raise Unreached(_reason(error)) from error
     with answer:
         yield answer
 
@@ -271,4 +280,5 @@ def _retry_after(error: urllib.error.HTTPError) -> float | None:
 def _reason(error: BaseException) -> str:
     inner = getattr(error, "reason", None)
     cause = inner if isinstance(inner, BaseException) else error
-    return f"{type(cause).__name__}: {cause}".strip(": ")
+    words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return f"{words[:1].lower()}{words[1:]}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bench3d.contracts import DatasetRegistration
 from bench3d.contracts.registration import Download
@@ -17,6 +19,8 @@ from bench3d.data.root import human_bytes
 from bench3d.errors import DataError, OutputError, UnknownNameError
 from bench3d.plugins import load_registry, load_settings
 from bench3d.plugins.names import did_you_mean
+
+ASKED_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,31 @@ def _items(
     """Files that belong together (of one category, or of the whole data set) are judged together: where `fetch` has
     begun them, its records say what is there; else a user may have put them there, and the reader knows.
     """
-    groups = dict.fromkeys(d.categories for d in wanted)
-    by_hand = {g: _put_there(registration, root, g, categories) for g in groups}
-    return tuple(_item(d, root, by_hand[d.categories], network) for d in wanted)
+    records = Records(root)
+    by_hand = {g: _put_there(registration, root, g, categories) for g in {d.categories for d in wanted}}
+    there = {d.url: by_hand[d.categories] or records.done(d.url) for d in wanted}
+    unsaid = [d.url for d in wanted if d.bytes is None and not there[d.url]]
+    said = _remote_sizes(unsaid) if network else {}
+    return tuple(
+        Item(d, True)
+        if there[d.url]
+        else Item(d, False, d.bytes or said.get(d.url), Parts(records.folder, d.url).longest())
+        for d in wanted
+    )
+
+
+def _remote_sizes(urls: Sequence[str]) -> dict[str, int | None]:
+    """What servers say; one that does not answer the first time is not asked again."""
+    hosts: dict[str, list[str]] = {}
+    for url in urls:
+        hosts.setdefault(urlsplit(url).netloc, []).append(url)
+    sizes: dict[str, int | None] = {}
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        for first, *rest in hosts.values():
+            sizes[first] = remote_size(first)
+            if sizes[first] is not None:
+                sizes.update(zip(rest, pool.map(remote_size, rest), strict=True))
+    return sizes
 
 
 def _put_there(
@@ -151,11 +177,3 @@ def _put_there(
         return True
     reader = load_registry().create("dataset", registration.name, root=folder, settings=load_settings(registration))
     return not any(p.severity == "error" for p in reader.check(asked))
-
-
-def _item(download: Download, root: Path, put_there: bool, network: bool) -> Item:
-    records = Records(root)
-    if put_there or records.done(download.url):
-        return Item(download, there=True)
-    size = remote_size(download.url) if download.bytes is None and network else download.bytes
-    return Item(download, False, size, Parts(records.folder, download.url).longest())

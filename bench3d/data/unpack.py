@@ -34,6 +34,7 @@ RATIO = 200
 SMALL = 200_000_000
 """An archive may always unpack to so many bytes."""
 MOST_MEMBERS = 5_000_000
+MOST_TAIL = 256 << 20
 KEPT_FREE = 100_000_000
 """Bytes that stay free on the disk."""
 LITTER = re.compile(r"(^|/)(__MACOSX(/|$)|\.DS_Store$|\._[^/]*$)")
@@ -87,6 +88,7 @@ def unpack(
             size = os.fstat(raw.fileno()).st_size
             meter = Meter(progress, f"unpacking {title}", size)
             _Unpacking(title, folder, size).run(_members(raw, title), meter, beat)
+            meter.reach(size)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, BROKEN):
@@ -282,6 +284,11 @@ def _tar_members(archive: tarfile.TarFile, raw: IO[bytes], title: str) -> Iterat
             yield Member(info.name, "file", info.size, end, open=partial(archive.extractfile, info))
         else:
             raise _no_file(title, info.name)
+    # The checksum of a gz stands behind the last member, where tarfile does not read.
+    for _ in range(MOST_TAIL // CHUNK):
+        if archive.fileobj is None or not archive.fileobj.read(CHUNK):
+            return
+    raise DataError(f"{title} has far more behind its last member than a tar archive needs.", "Do not use this file.")
 
 
 def _no_file(title: str, name: str) -> DataError:

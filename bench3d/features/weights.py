@@ -72,6 +72,14 @@ def hub_file(
     return _download(repo, names, what, revision)
 
 
+def is_cached(repo: str) -> bool:
+    """Whether the hub's cache on this disk holds something of a repository. Asks nobody, loads no torch."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "snapshots"
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def _download(repo: str, names: Sequence[str], what: str, revision: str | None) -> HubFile:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError

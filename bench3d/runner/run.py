@@ -98,6 +98,14 @@ def _failures_leave_a_record(state: RunState, attempt: Attempt | None = None) ->
         raise
 
 
+def leave_record(plan: RunPlan, status: Status, message: str) -> None:
+    """Writes the record of a run whose process could not write its own, such as one that was killed."""
+    if plan.problem is not None:
+        raise plan.problem
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    _publish(RunState(plan, choose_device(plan.spec.device), now), None, status, message)
+
+
 def _publish(state: RunState, attempt: Attempt | None, status: Status, message: str) -> None:
     """Writes the record of a run that did not finish. What goes wrong here must not hide the reason."""
     try:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from bench3d.contracts import DatasetRegistration, Registration
 from bench3d.plugins import hookimpl
+from bench3d_plugins.co3d.downloads import downloads
 
 CITATION = (
     "J. Reizenstein, R. Shapovalov, P. Henzler, L. Sbordone, P. Labatut, D. Novotny. Common Objects in 3D: "
     "Large-Scale Learning and Evaluation of Real-life 3D Category Reconstruction. ICCV 2021."
 )
+FOLDER = "co3d"
 HOW_TO_GET = (
-    "Download the categories you need (one at a time; each is tens to hundreds of GB) with the script "
-    "co3d/download_dataset.py of https://github.com/facebookresearch/co3d, "
-    "e.g. --download_categories car,chair,toybus, into this folder (or link your copy)."
+    "Run bench3d data fetch co3d --category NAME for the categories you need (each is tens to hundreds of GB), or link "
+    "your copy: bench3d data fetch co3d --link FOLDER."
 )
 
 
@@ -25,7 +26,7 @@ def bench3d_register() -> list[Registration]:
             summary="CO3D v2: object-centred videos with cameras, masks, depth and point clouds",
             factory="bench3d_plugins.co3d.dataset:CO3D",
             settings="bench3d_plugins.co3d.settings:CO3DSettings",
-            folder="co3d",
+            folder=FOLDER,
             provides=("sequences", "view-sets"),
             recognise="bench3d_plugins.co3d.names:recognise",
             categories=("bicycle", "bus", "car", "chair", "couch", "motorcycle", "tv"),
@@ -35,5 +36,6 @@ def bench3d_register() -> list[Registration]:
             citation=CITATION,
             url="https://github.com/facebookresearch/co3d",
             synth="bench3d_plugins.co3d.twin:write",
+            downloads=downloads(FOLDER),
         )
     ]

@@ -9,8 +9,8 @@ CITATION = (
     "Y. Xiang, R. Mottaghi, S. Savarese. Beyond PASCAL: A Benchmark for 3D Object Detection in the Wild. WACV 2014."
 )
 HOW_TO_GET = (
-    "Download PASCAL3D+_release1.1.zip from https://cvgl.stanford.edu/projects/pascal3d.html and unpack it there "
-    "(or link your copy)."
+    "Download PASCAL3D+_release1.1.zip (7.5 GB) from https://cvgl.stanford.edu/projects/pascal3d.html, which points to "
+    "ftp://cs.stanford.edu/cs/cvgl/PASCAL3D+_release1.1.zip, and unpack it (or link your copy)."
 )
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from bench3d.contracts import DatasetRegistration, Registration
+from bench3d.contracts.registration import Download
 from bench3d.plugins import hookimpl
 
 CITATION = "B. Ham, M. Cho, C. Schmid, J. Ponce. Proposal Flow. CVPR 2016."
 HOW_TO_GET = (
-    "Download PF-dataset.zip from https://www.di.ens.fr/willow/research/proposalflow/ and unpack it there; put "
-    "test_pairs_pf.csv (https://www.di.ens.fr/willow/research/cnngeometric/other_resources/) into the folder."
+    "Run bench3d data fetch pf-willow, or link your copy: bench3d data fetch pf-willow --link FOLDER. By hand: "
+    "PF-dataset.zip from https://www.di.ens.fr/willow/research/proposalflow/; into its folder test_pairs_pf.csv from "
+    "https://www.di.ens.fr/willow/research/cnngeometric/other_resources/."
+)
+FOLDER = "PF-dataset"
+WILLOW = "https://www.di.ens.fr/willow/research"
+DOWNLOADS = (
+    Download(url=f"{WILLOW}/proposalflow/dataset/PF-dataset.zip"),
+    Download(url=f"{WILLOW}/cnngeometric/other_resources/test_pairs_pf.csv", unpack=False, into=FOLDER),
 )
 
 
@@ -21,7 +29,7 @@ def bench3d_register() -> list[Registration]:
             summary="PF-WILLOW: 900 image pairs of cars, ducks, motorcycles and wine bottles with ten keypoints",
             factory="bench3d_plugins.pf_willow.dataset:PFWillow",
             settings="bench3d_plugins.pf_willow.settings:PFWillowSettings",
-            folder="PF-dataset",
+            folder=FOLDER,
             categories=("car", "duck", "motorcycle", "winebottle"),
             how_to_get=HOW_TO_GET,
             licence="research use; images under their owners' terms",
@@ -29,5 +37,6 @@ def bench3d_register() -> list[Registration]:
             url="https://www.di.ens.fr/willow/research/proposalflow/",
             synth="bench3d_plugins.pf_willow.twin:write",
             provides=("keypoint-pairs",),
+            downloads=DOWNLOADS,
         )
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench3d.contracts import DatasetRegistration, Registration
+from bench3d.contracts.registration import Download
 from bench3d.plugins import hookimpl
 
 CITATION = (
@@ -10,9 +11,10 @@ CITATION = (
     "arXiv:1908.10543, 2019."
 )
 HOW_TO_GET = (
-    "Download SPair-71k.tar.gz from http://cvlab.postech.ac.kr/research/SPair-71k/ and unpack it there (or link your "
-    "copy)."
+    "Run bench3d data fetch spair71k, or link your copy: bench3d data fetch spair71k --link FOLDER. By hand: "
+    "SPair-71k.tar.gz from http://cvlab.postech.ac.kr/research/SPair-71k/."
 )
+ARCHIVE = "https://cvlab.postech.ac.kr/research/SPair-71k/data/SPair-71k.tar.gz"
 
 
 @hookimpl
@@ -36,5 +38,6 @@ def bench3d_register() -> list[Registration]:
             url="http://cvlab.postech.ac.kr/research/SPair-71k/",
             synth="bench3d_plugins.spair71k.twin:write",
             provides=("keypoint-pairs",),
+            downloads=(Download(url=ARCHIVE),),
         )
     ]  # fmt: skip

@@ -17,10 +17,11 @@ from rich.console import Console
 
 from bench3d.cli import grid_display
 from bench3d.cli.grid_end import result_of
-from bench3d.cli.grid_totals import expected, left_seconds, span, totals
+from bench3d.cli.grid_totals import totals
 from bench3d.errors import UnknownNameError
 from bench3d.grid.expand import Overrides
 from bench3d.grid.model import GridPlan, GridView, Node, Slot
+from bench3d.grid.remaining import expected, left_seconds, span
 from bench3d.records.claims import Holder
 from bench3d.records.identity import identity_hash
 from bench3d.records.schema import Record
