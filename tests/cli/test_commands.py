@@ -22,7 +22,7 @@ def bench3d_register():
 """
 COMMANDS = [
     ["list"], ["describe"], ["matrix"], ["doctor"], ["run"], ["train"], ["predict"], ["data"], ["data", "list"],
-    ["data", "describe"], ["data", "check"], ["data", "synth"], ["features"], ["cache"], ["cache", "ls"],
+    ["data", "describe"], ["data", "check"], ["data", "synth"], ["data", "fetch"], ["features"], ["cache"], ["cache", "ls"],
     ["cache", "verify"], ["cache", "gc"], [],
 ]  # fmt: skip
 

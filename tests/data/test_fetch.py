@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -422,6 +423,21 @@ def test_what_a_user_put_there_is_not_fetched_again_and_a_linked_folder_is_not_w
     (tmp_path / "toys" / "bus" / "list").unlink()
     with pytest.raises(DataError, match="does not hold bus, and nothing is fetched into a linked folder"):
         plan_dataset(toys, elsewhere)
+
+
+def test_what_ships_names_https_addresses_known_categories_and_its_own_folder():
+    from bench3d.plugins import load_registry
+
+    fetched = [r for r in load_registry().registrations("dataset") if r.downloads]
+    assert {r.name for r in fetched} >= {"co3d", "spair71k", "pf-pascal", "pf-willow"}
+    for registration in fetched:
+        for what in registration.downloads:
+            assert what.url.startswith("https://") and set(what.categories) <= set(registration.categories)
+            assert what.into in ("", registration.folder) and (what.unpack or what.into)
+            assert what.sha256 is None or re.fullmatch("[0-9a-f]{64}", what.sha256)
+    (co3d,) = (r for r in fetched if r.name == "co3d")
+    assert {c for d in co3d.downloads for c in d.categories} == set(co3d.categories)
+    assert len({d.sha256 for d in co3d.downloads}) == len(co3d.downloads)
 
 
 def test_a_tar_is_unpacked_too(server, tmp_path):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from bench3d.errors import WeightsError
 from bench3d.features import weights
-from bench3d.features.weights import hub_file, load_exactly, read_state_dict, weights_file
+from bench3d.features.weights import hub_file, is_cached, load_exactly, read_state_dict, weights_file
 from bench3d.records import file_digest
 
 REPO = "timm/example.tag"
@@ -35,7 +35,9 @@ def fill(cache, name, commit="a" * 40):
 
 
 def test_the_cache_is_taken_without_a_request(cache, monkeypatch):
+    assert not is_cached(REPO)
     fill(cache, "pytorch_model.bin")
+    assert is_cached(REPO)
     monkeypatch.setattr(weights, "_hub_answers", lambda: pytest.fail("the hub was asked"))
     found = hub_file(REPO, ("model.safetensors", "pytorch_model.bin"), "example")
     assert found.path.read_bytes() == b"tensors"
