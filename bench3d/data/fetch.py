@@ -182,7 +182,7 @@ def _place(part: Part, registration: DatasetRegistration, what: Download, root: 
         place = root / into / Path(file_name(what.url)).name
         make_folder(place.parent)
         with output_errors(place):
-            os.replace(part.path, place)
+            _copy(part.path, place)
         return [place.relative_to(root).as_posix()]
     part.beat()
     unpack(part.path, part.unpacked, progress, part.beat, title=file_name(what.url))
@@ -199,6 +199,16 @@ def _place(part: Part, registration: DatasetRegistration, what: Download, root: 
             _merge(part.unpacked / name, place)
     shutil.rmtree(part.unpacked, ignore_errors=True)
     return [(into / name).as_posix() for name in names]
+
+
+def _copy(source: Path, place: Path) -> None:
+    """A second name for a file, atomically. The part stays until the record is written: others wait for both."""
+    temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    try:
+        os.link(source, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, place)
 
 
 def _merge(source: Path, place: Path) -> None:

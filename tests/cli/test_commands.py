@@ -22,8 +22,8 @@ def bench3d_register():
 """
 COMMANDS = [
     ["list"], ["describe"], ["matrix"], ["doctor"], ["run"], ["train"], ["predict"], ["data"], ["data", "list"],
-    ["data", "describe"], ["data", "check"], ["data", "synth"], ["data", "fetch"], ["features"], ["cache"], ["cache", "ls"],
-    ["cache", "verify"], ["cache", "gc"], [],
+    ["data", "describe"], ["data", "check"], ["data", "synth"], ["data", "fetch"], ["features"], ["cache"],
+    ["cache", "ls"], ["cache", "verify"], ["cache", "gc"], [],
 ]  # fmt: skip
 
 

@@ -121,7 +121,8 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path):
             from bench3d_plugins.local_executor.executor import LocalExecutor
             from bench3d_plugins.local_executor.settings import LocalSettings
             folder = Path(sys.argv[1])
-            code = ("from bench3d.processes import die_with_parent; die_with_parent(); import os, subprocess, sys, time;"
+            code = ("from bench3d.processes import die_with_parent; die_with_parent();"
+                    "import os, sys, time, subprocess;"
                     "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
                     "print(os.getpid(), p.pid, flush=True); time.sleep(60)")
             made = LocalExecutor(LocalSettings(gpus_per_worker=0))
