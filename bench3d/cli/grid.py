@@ -14,6 +14,7 @@ from bench3d.cli.grid_options import (
     GridArgument,
     PlanOptions,
     again,
+    executor_name,
     executor_settings,
     with_options,
 )
@@ -216,7 +217,7 @@ def _run(
         with display_for() as display:
             outcome = run_grid(
                 planned,
-                engine.executor,
+                executor_name(engine),
                 settings,
                 display,
                 workers=options.workers,

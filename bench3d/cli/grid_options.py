@@ -15,6 +15,7 @@ import typer
 
 from bench3d.cli.data import CategoryOption, DataDirOption, split_categories
 from bench3d.cli.runs import Device, OfflineOption, ResultsOption
+from bench3d.contracts import ExecutorRegistration
 from bench3d.errors import UsageError
 from bench3d.plugins import load_registry, load_settings, parse_set, settings_model
 from bench3d.plugins.names import did_you_mean
@@ -22,8 +23,6 @@ from bench3d.plugins.names import did_you_mean
 if TYPE_CHECKING:
     from bench3d.grid.expand import Overrides
 
-EXECUTOR = "local"
-"""The executor of a grid that names none."""
 RESULTS = Path("bench3d-results")
 SCOPE = "executor."
 
@@ -100,7 +99,9 @@ class PlanOptions:
 class EngineOptions:
     """Where the jobs are done. The flags below `detach` are settings that executors may have, by these names."""
 
-    executor: Annotated[str, typer.Option(metavar="NAME", help="See `bench3d list executors`.")] = EXECUTOR
+    executor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="See `bench3d list executors` (default: slots on this machine).")
+    ] = None
     detach: Annotated[bool, typer.Option("--detach", help="Hand the jobs over and leave, where that is possible.")] = (
         False
     )
@@ -123,13 +124,27 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
 """Flag -> the names that an executor's settings may give it."""
 
 
+def executor_name(engine: EngineOptions) -> str:
+    """The executor that was asked for, else the one that registers itself as the default.
+
+    Raises:
+        UsageError: none does.
+    """
+    if engine.executor is not None:
+        return engine.executor
+    for registration in load_registry().registrations("executor"):
+        if isinstance(registration, ExecutorRegistration) and registration.default:
+            return registration.name
+    raise UsageError("No executor is the default here.", "Add --executor NAME; see `bench3d list executors`.")
+
+
 def executor_settings(engine: EngineOptions, more: Mapping[str, str]) -> dict[str, Any]:
     """Flags and `--set executor.KEY=VALUE` as settings of the executor, checked against its model.
 
     Raises:
         UnknownNameError, UsageError: no such executor, a setting that it does not have, a wrong value.
     """
-    registration = load_registry().get("executor", engine.executor)
+    registration = load_registry().get("executor", executor_name(engine))
     known = list(settings_model(registration).model_fields)
     chosen: dict[str, Any] = dict(more)
     for flag, names in FLAGS.items():
@@ -138,7 +153,7 @@ def executor_settings(engine: EngineOptions, more: Mapping[str, str]) -> dict[st
             continue
         key = next((n for n in names if n in known), None)
         if key is None:
-            raise UsageError(f"The executor {engine.executor} has no setting {flag}.", did_you_mean(flag, known))
+            raise UsageError(f"The executor {registration.name} has no setting {flag}.", did_you_mean(flag, known))
         chosen[key] = value
     load_settings(registration, overrides=chosen)
     return chosen

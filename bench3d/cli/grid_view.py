@@ -49,7 +49,8 @@ def label_of(node: Node, coarse: bool = False) -> str:
     if node.kind == "data":
         return "synthetic twins"
     if node.kind == "run":
-        return str(spec.task) if coarse else f"{spec.backbone} · {spec.task}"
+        components = (spec.backbone, spec.adapter, spec.shape_model, str(spec.task))
+        return str(spec.task) if coarse else " · ".join(name for name in components if name != "none")
     fitted = " + ".join(name for name in (spec.adapter, spec.shape_model) if name != "none")
     return f"fits of {fitted}" if coarse else f"{spec.backbone} · fits of {fitted}"
 

@@ -117,7 +117,7 @@ def run(
     )
     plan = plan_run(spec)
     err = console(stderr=True)
-    print_plan(plan, err if as_json else console(), load_registry().estimate(plan))
+    print_plan(plan, err if as_json else console(), costs_of(plan))
     with progress_for() as progress:
         record = execute(plan, progress)
     if as_json:
@@ -126,6 +126,18 @@ def run(
         print_record(record, plan.record_path, console())
     if record.status != "finished":
         raise typer.Exit(1)
+
+
+def costs_of(plan: Any) -> dict[str, float]:
+    """What a run will roughly cost, for display; empty where it is done already."""
+    from dataclasses import asdict
+
+    from bench3d.grid.estimate import plugin_estimate
+    from bench3d.runner import RunPlan
+
+    if not isinstance(plan, RunPlan) or plan.already_done or plan.problem is not None:
+        return {}
+    return {key: value for key, value in asdict(plugin_estimate(plan)).items() if value}
 
 
 def with_layer(settings: dict[str, dict[str, Any]], layer: str | None) -> dict[str, dict[str, Any]]:

@@ -195,11 +195,11 @@ class RendererRegistration(Registration):
 class ExecutorRegistration(Registration):
     """factory(settings) -> Executor (bench3d.contracts.executor).
 
-    `in_process`: jobs are done in the process that started the grid, for debugging.
+    `default`: a grid that names no executor takes it (of several the first by name).
     """
 
     kind: ClassVar[str] = "executor"
-    in_process: bool = False
+    default: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

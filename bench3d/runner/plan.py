@@ -233,12 +233,9 @@ def _weights_step(spec: RunSpec, resolved: Resolved) -> list[PlanStep]:
 
 def _cached(weights: Mapping[str, Any]) -> bool:
     """Whether the hub's cache holds something of a repository. Loads no torch."""
-    if weights.get("source") != "hub":
-        return False
-    from huggingface_hub import constants
+    from bench3d.features.weights import is_cached
 
-    folder = Path(constants.HF_HUB_CACHE) / f"models--{str(weights.get('id')).replace('/', '--')}" / "snapshots"
-    return folder.is_dir() and any(folder.iterdir())
+    return weights.get("source") == "hub" and is_cached(str(weights.get("id")))
 
 
 def _data_steps(resolved: Resolved) -> tuple[list[PlanStep], Bench3DError | None]:

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from bench3d.contracts.data import TwinSpec
 from bench3d.data.ply import write_ply_points
 from bench3d.data.twin import close_twin, open_twin
 from bench3d.data.workers import run_jobs
+from bench3d.errors import OutputError
 from bench3d.files import make_folder, output_errors, write_bytes, write_json
 from bench3d.geometry.camera import to_pytorch3d
 from bench3d.geometry.rotations import random_rotations, so3_exp
@@ -90,14 +92,18 @@ def write(root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None:
         for category in spec.categories
         for index in range(spec.train_instances)
     ]
-    for left in root.glob("*/.*.tmp-*"):
-        _remove(left)
     missing = [job for job in jobs if not job.done()]
     progress.start("CO3D twin", len(jobs) * spec.views)
     try:
         progress.advance((len(jobs) - len(missing)) * spec.views)
         run_jobs(write_sequence, missing, workers, lambda: progress.advance(spec.views))
-        _tables(root, spec, jobs)
+        for left in root.glob("*/.*.tmp-*"):  # every sequence stands: nobody can publish one of these any more
+            _remove(left)
+        try:
+            _tables(root, spec, jobs)
+        except FileNotFoundError:
+            if not open_twin(root, spec, GENERATOR):  # else another writer has finished it and removed the parts
+                raise
         close_twin(root, spec, GENERATOR)
     finally:
         progress.finish()
@@ -115,14 +121,17 @@ def _tables(root: Path, spec: TwinSpec, jobs: list[Job]) -> None:
 
 
 def write_sequence(job: Job) -> None:
-    """Draws one sequence: everything goes into a temporary folder that is renamed at the end."""
+    """Draws one sequence: everything goes into a temporary folder that is renamed at the end.
+
+    Of two processes that draw it at once the first wins; the other's is the same and dropped.
+    """
     seed = instance_seed(job.category, "train", job.index, job.seed)
     instance, size = make_instance(job.category, seed), (job.size, job.size)
     rng = rng_of(seed, RNG_STREAM)
     raw_T_obj = random_similarity(rng)
     scene = Scene(instance, seed, PLAIN)
     final = job.root / job.folder / job.name
-    place = final.with_name(f".{job.name}.tmp-{os.getpid()}")
+    place = final.with_name(f".{job.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with output_errors(final):
             frames = []
@@ -135,9 +144,10 @@ def write_sequence(job: Job) -> None:
             part = {"sequence": _sequence(job, len(points)), "frames": frames}
             part["alignment"] = _alignment(raw_T_obj, job.alignment_noise, rng).tolist()
             write_json(job.part, part)
-            if final.exists():
-                shutil.rmtree(final)
             os.replace(place, final)
+    except OutputError:
+        if not job.done():
+            raise
     finally:
         _remove(place)
 

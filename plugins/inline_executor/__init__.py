@@ -15,6 +15,5 @@ def bench3d_register() -> list[Registration]:
             summary="One job after another in this process, for debugging.",
             factory="bench3d_plugins.inline_executor.executor:create",
             settings="bench3d_plugins.inline_executor.settings:InlineSettings",
-            in_process=True,
         )
     ]

@@ -15,5 +15,6 @@ def bench3d_register() -> list[Registration]:
             summary="Slots on this machine: one child process per GPU or group of cores.",
             factory="bench3d_plugins.local_executor.executor:create",
             settings="bench3d_plugins.local_executor.settings:LocalSettings",
+            default=True,
         )
     ]

@@ -182,7 +182,7 @@ def test_a_thousand_runs_stay_readable(cli, room, tmp_path):
     room.plan = grid_of(tmp_path, *(node(n, state="done" if n % 4 else "todo") for n in range(1000)))
     short, long = cli("grid", "plan", "tiny"), cli("grid", "plan", "tiny", "--all")
     assert len(short.out.splitlines()) < 20
-    assert "750 done · 250 to do  hog · spair71k" in short.out and "4 h 10 min" in short.out
+    assert "750 done · 250 to do  hog · smoothap-lora · spair71k" in short.out and "4 h 10 min" in short.out
     assert len(long.out.splitlines()) > 1000
 
 
@@ -258,7 +258,7 @@ def test_run_as_json_is_json_alone(cli, room, tmp_path):
 def test_many_results_are_told_in_groups(cli, room, tmp_path):
     room.final = grid_of(tmp_path, *(with_record(node(n), tmp_path, 50.0 + n) for n in range(41)))
     out = cli("grid", "run", "tiny").out
-    assert "hog · spair71k" in out and "seed" not in out
+    assert "hog · smoothap-lora · spair71k" in out and "seed" not in out
     assert out.split("PCK@0.1 %")[1].split()[:4] == ["41", "50.0", "70.0", "90.0"]
 
 

@@ -136,7 +136,7 @@ def test_kill_9_of_children_and_parent_leaves_every_record_once(tmp_path):
         else:
             engine.kill()
             engine.wait()
-            _, alive = psutil.wait_procs(children, timeout=5)
+            _, alive = psutil.wait_procs(children, timeout=15)
             assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
             engine = start("run", wild)
         kills += 1
