@@ -1,7 +1,7 @@
 """The process that does one node: `python -m bench3d.grid.child PLAN NODE`. It watches its parent and dies with it.
 
 Exit codes: see bench3d.contracts.executor; another code is that of the error (bench3d.errors), 70 an unexpected one.
-With `--leave STATUS SENTENCE` it only writes the record of a run that could not write its own.
+With `--leave SENTENCE` it only writes the record of a run whose process was killed.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(f"The plan {arguments[0]} has no node {arguments[1]}.")
     print(f"--- {_now()} {node.id}: {node.title} (process {os.getpid()})", flush=True)
     if list(arguments[2:3]) == ["--leave"]:
-        return _leave_record(node, arguments[3], arguments[4])
+        return _leave_record(node, arguments[3])
     return _guarded(plan, node)
 
 
@@ -169,11 +169,10 @@ def _planned(node: Node) -> RunPlan:
     return plan
 
 
-def _leave_record(node: Node, status: str, sentence: str) -> int:
+def _leave_record(node: Node, sentence: str) -> int:
     from bench3d.runner.run import leave_record
 
-    if status in ("failed", "out-of-memory", "interrupted"):
-        leave_record(_planned(node), status, sentence)  # type: ignore[arg-type]
+    leave_record(_planned(node), "failed", sentence)
     return DONE
 
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from bench3d.contracts.executor import BUSY, INTERRUPTED, UNMET, Ended, Executor, ExecutorContext, Job
@@ -36,6 +33,7 @@ from bench3d.grid.nodes import (
 )
 from bench3d.grid.remaining import left_seconds
 from bench3d.grid.saved import PLAN, looked_at, save_plan
+from bench3d.grid.signals import heeding_signals, killed_sentence
 from bench3d.plugins import load_registry, load_settings
 from bench3d.records.claims import Claim, Watch
 
@@ -87,7 +85,7 @@ def run_grid(
     assert claim is not None
     engine = _Engine(plan, doing, watcher, claim.path.with_suffix(".stop"))
     try:
-        with claim, _signals(engine):
+        with claim, heeding_signals(engine):
             doing.open(ExecutorContext(folder=plan.folder, workers=workers, device=device, detach=detach))
             try:
                 engine.work(detach)
@@ -200,13 +198,13 @@ class _Engine:
     def _failed(self, node: Node, ended: Ended) -> None:
         note = read_note(node_folder(self.plan.folder, node.id) / LAST)
         own = note.get("code") == ended.code and isinstance(note.get("message"), str)
-        message = str(note["message"]) if own else _killed(ended)
+        message = str(note["message"]) if own else killed_sentence(ended)
         final = ended.code in FINAL
         earlier = len(failures(self.plan.folder, node.id))
         reason = {"code": ended.code, "reason": ended.reason, "message": message, "final": final}
         add_failure(self.plan.folder, node.id, reason)
         if not own and node.kind == "run":
-            self._leave_record(node, "out-of-memory" if ended.code == -signal.SIGKILL else "failed", message)
+            self._leave_record(node, message)
         if final or earlier + 1 >= TRIES:
             self._set(node, "failed", message)
             self._block(node)
@@ -216,12 +214,11 @@ class _Engine:
             self._submitted -= dependents
             self.watcher.event(node, "retried", message)
 
-    def _leave_record(self, node: Node, status: str, message: str) -> None:
+    def _leave_record(self, node: Node, message: str) -> None:
         """A run that was killed could not write its record: another process does, for it needs torch."""
-        status = "failed" if status == "out-of-memory" and "memory" not in message else status
         job = self._job(node)
         with contextlib.suppress(OSError, subprocess.TimeoutExpired), open(job.log, "ab") as log:
-            command = [*job.command, "--leave", status, message]
+            command = [*job.command, "--leave", message]
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=120, check=False)
 
     def _block(self, node: Node) -> None:
@@ -314,39 +311,3 @@ class _Engine:
                 stopping=self.asked > 0,
             )
         )
-
-
-def _killed(ended: Ended) -> str:
-    """A sentence about a process that left none itself."""
-    if ended.code is None:
-        return f"Its process was lost: {ended.reason or 'nobody knows why'}."
-    if ended.code < 0:
-        with contextlib.suppress(ValueError):
-            name = signal.Signals(-ended.code).name
-            why = "; perhaps the memory ran out" if ended.code == -signal.SIGKILL else ""
-            return f"Its process was killed by signal {-ended.code} ({name}){why}."
-    return f"Its process ended with code {ended.code}{f': {ended.reason}' if ended.reason else ''}."
-
-
-@contextlib.contextmanager
-def _signals(engine: _Engine) -> Iterator[None]:
-    """Ctrl-C once drains, twice interrupts; being terminated interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        engine.asked = min(2, engine.asked + 1)
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        engine.asked = 2
-
-    asked = {signal.SIGINT: interrupt, signal.SIGTERM: terminate}
-    if hasattr(signal, "SIGHUP"):
-        asked[signal.SIGHUP] = terminate
-    before = {number: signal.signal(number, handler) for number, handler in asked.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench3d.errors import DataError, UnknownNameError, UsageError
+from bench3d.grid import child
 from bench3d.grid.control import engines, forgive, request_stop, slots
 from bench3d.grid.engine import run_grid
 from bench3d.grid.expand import Overrides
@@ -24,6 +25,9 @@ from bench3d.grid.plan import plan_grid
 from bench3d.grid.saved import PLAN, read_plan, saved_plan
 from bench3d.records import RunStore
 from bench3d.records.claims import Claim
+
+# `inline` runs the child as a script in this process, where these tests have imported it as well.
+pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules")
 
 GRID = """
 summary: A tiny grid.
@@ -98,7 +102,6 @@ def test_every_fit_and_run_is_done_once_and_planning_again_finds_them(world):
 
 
 def test_equal_cells_are_one_node(world, tmp_path):
-    (tmp_path / "tiny.yaml").write_text(GRID.replace('"*"', "[easy]").replace("exclude", "include: []\n#"))
     twice = GRID.replace('"*"', "easy").partition("exclude")[0].replace("summary: A tiny grid.", "")
     parts = "".join(f"  {n}:\n" + "".join(f"    {line}\n" for line in twice.split("\n") if line) for n in "ab")
     (tmp_path / "tiny.yaml").write_text(f"summary: s\nparts:\n{parts}")
@@ -128,6 +131,15 @@ def test_an_unexpected_error_is_tried_once_more_and_leaves_a_failed_record(world
     records = [r for _, r in RunStore(world.results).records()]
     assert {r.status for r in records} == {"failed"} and all("boom" in str(r.message) for r in records)
     assert {n.reason for n in outcome.plan.runs()} == {"RuntimeError: boom"}
+
+
+def test_the_record_of_a_run_that_was_killed_is_written_by_another_process(world):
+    plan = inline(replace(world(), nodes=world().nodes[:8])).plan
+    run = world().runs()[0]
+    assert child.main([str(plan.folder / PLAN), run.id, "--leave", "Its process was killed."]) == 0
+    (found,) = [r for _, r in RunStore(world.results).records()]
+    assert (found.status, found.message, found.identity.hash) == ("failed", "Its process was killed.", run.key)
+    assert set(states(inline(world()).plan)) == {"done"}
 
 
 def test_what_is_missing_or_cannot_run_says_why_and_what_helps(world, tmp_path):
