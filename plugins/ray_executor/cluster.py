@@ -177,6 +177,9 @@ def _start(slots: int, gpus: int) -> Connection:
         with _caller_signals():
             import ray
 
+            constants: Any = sys.modules.get("ray._private.ray_constants")
+            if constants is not None:  # it was read from the environment where somebody imported ray before
+                constants.ENABLE_RAY_CLUSTER = False
             given: Any = ray.init(
                 address="local",
                 num_cpus=slots,
