@@ -129,15 +129,18 @@ def run(
 
 
 def costs_of(plan: Any) -> dict[str, float]:
-    """What a run will roughly cost, for display; empty where it is done already."""
-    from dataclasses import asdict
-
-    from bench3d.grid.estimate import plugin_estimate
+    """What a run and the fits that it lacks will roughly cost, for display; empty where it is done already."""
+    from bench3d.grid.estimate import Estimates
+    from bench3d.records import RunIndex
     from bench3d.runner import RunPlan
 
     if not isinstance(plan, RunPlan) or plan.already_done or plan.problem is not None:
         return {}
-    return {key: value for key, value in asdict(plugin_estimate(plan)).items() if value}
+    estimates = Estimates(RunIndex(plan.spec.results), plan.spec.results)
+    parts = [estimates.run(plan), *(estimates.fit(plan, job) for job in plan.jobs if not job.done)]
+    seconds, memory = [p.seconds for p in parts], [p.memory_bytes or 0.0 for p in parts]
+    known = {"seconds": sum(s for s in seconds if s is not None)} if None not in seconds else {}
+    return {**known, "memory_bytes": max(memory), "disk_bytes": sum(p.disk_bytes or 0.0 for p in parts)}
 
 
 def with_layer(settings: dict[str, dict[str, Any]], layer: str | None) -> dict[str, dict[str, Any]]:
