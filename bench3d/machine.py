@@ -103,6 +103,19 @@ def use_kernel_cache() -> None:
             os.environ[KERNELS] = str(folder)
 
 
+def set_thread_counts() -> None:
+    """Tells OpenMP, MKL and numba how many cores this process may use, unless the user has said so.
+
+    numba also learns where compiled kernels are kept. Must come before torch or numba are imported. Cores are those of
+    the CPU affinity: in a container or a job they are fewer than the machine has, and more threads than cores make
+    everything 5 to 10 times slower.
+    """
+    cores = str(usable_cores())
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, cores)
+    use_kernel_cache()
+
+
 def settle_kernel_cache() -> None:
     """Lets every process write compiled kernels under names of its own.
 

@@ -12,9 +12,10 @@ from typer.core import TyperGroup
 
 from bench3d import __version__
 from bench3d.cli import adapter, cache, catalog, data, doctor, features, grid, matrix, predict, runs
-from bench3d.cli.output import DebugOption, State, console, print_error, set_thread_counts, set_up_logging
+from bench3d.cli.output import DebugOption, State, console, print_error, set_up_logging
 from bench3d.contracts import CommandRegistration
 from bench3d.errors import Bench3DError
+from bench3d.machine import set_thread_counts
 from bench3d.plugins import load_registry
 from bench3d.plugins.names import resolve
 

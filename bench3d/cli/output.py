@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench3d.errors import Bench3DError
-from bench3d.machine import usable_cores, use_kernel_cache
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,19 +61,6 @@ def print_error(error: Bench3DError) -> None:
     err.print(Text(f"Error: {error.message}", style="bold red"))
     if error.hint:
         err.print(Text(error.hint))
-
-
-def set_thread_counts() -> None:
-    """Tells OpenMP, MKL and numba how many cores this process may use, unless the user has said so.
-
-    numba also learns where compiled kernels are kept. Must come before torch or numba are imported. Cores are those of
-    the CPU affinity: in a container or a job they are fewer than the machine has, and more threads than cores make
-    everything 5 to 10 times slower.
-    """
-    cores = str(usable_cores())
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(name, cores)
-    use_kernel_cache()
 
 
 def set_up_logging(debug: bool) -> None:

@@ -25,7 +25,7 @@ from bench3d.files import write_json
 from bench3d.grid.model import GridPlan, Node
 from bench3d.grid.nodes import LAST, PROGRESS, claim_path, is_done, node_folder
 from bench3d.grid.saved import read_plan
-from bench3d.machine import usable_cores, use_kernel_cache
+from bench3d.machine import set_thread_counts, usable_cores
 from bench3d.processes import PARENT, die_with_parent
 from bench3d.records.claims import Busy, Claim
 from bench3d.runner import RunPlan, plan_run
@@ -78,9 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         die_with_parent()
         for number in (signal.SIGINT, signal.SIGTERM):  # SLURM sends TERM; a shell's background job ignores INT
             signal.signal(number, signal.default_int_handler)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(name, str(usable_cores()))
-    use_kernel_cache()
+    set_thread_counts()
     plan = read_plan(Path(arguments[0]))
     node = next((n for n in plan.nodes if n.id == arguments[1]), None)
     if node is None:

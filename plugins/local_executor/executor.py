@@ -9,12 +9,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from bench3d.contracts.executor import INTERRUPTED, Active, Ended, Executor, ExecutorContext, Job
+from bench3d.data.workers import THREAD_VARIABLES
 from bench3d.errors import Bench3DError, UsageError
 from bench3d.machine import available_bytes, usable_cores
 from bench3d.processes import Child
 from bench3d_plugins.local_executor.settings import LocalSettings
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 WORKER_BYTES = 4e9
 """Main memory that a slot should have where the number of slots is ours to choose."""
 _STEP_SECONDS = 0.05
@@ -144,7 +144,7 @@ def slots(settings: LocalSettings, context: ExecutorContext) -> list[_Slot]:
     threads = str(settings.cores_per_worker or max(1, cores // number))
     made = []
     for n in range(number):
-        environment = dict.fromkeys(THREADS, threads)
+        environment = dict.fromkeys(THREAD_VARIABLES, threads)
         if gpus:
             mine = [gpus[(n * each + k) % len(gpus)] for k in range(each)]
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)

@@ -148,7 +148,7 @@ def test_a_closed_pipe_is_quiet():
 
 
 def test_threads_follow_the_affinity_unless_the_user_has_said_so(monkeypatch):
-    from bench3d.cli.output import set_thread_counts
+    from bench3d.machine import set_thread_counts
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
