@@ -43,6 +43,8 @@ class MetricSpec:
             probability in [0, 1] that a draw counts, so scores are means; for "mean" and "median" it is a value of
             the metric's own kind, reduced the same way.
         grouped: whether the host scores every bin of the samples' `groups` with it.
+        tolerance: how far the value of a sample may lie off where another device or batch size computed it, in the
+            unit of `value`; None where nothing is promised.
     """
 
     name: str
@@ -58,6 +60,7 @@ class MetricSpec:
     order: str = "image > category > unweighted mean over categories"
     chance: Mapping[str, str] | None = None
     grouped: bool = True
+    tolerance: float | None = None
 
 
 class Task(ABC):

@@ -1,4 +1,4 @@
-"""The record of one run, `bench3d.record/1`. Its JSON Schema is public: `record_schema()`."""
+"""The record of one run, `bench3d.record/2`. Its JSON Schema is public: `record_schema()`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bench3d.errors import DataError
 from bench3d.records.identity import identity_hash
+from bench3d.records.upgrade import upgraded
 
-SCHEMA = "bench3d.record/1"
+SCHEMA = "bench3d.record/2"
+IntervalMethod = Literal["bootstrap", "student-t"]
 Status = Literal["finished", "interrupted", "out-of-memory", "failed", "running"]
 
 
@@ -32,6 +34,25 @@ class Identity(_Part):
         return self
 
 
+class Measure(_Part):
+    """How a metric comes from the sidecar: the fields of `bench3d.contracts.MetricSpec`, which explains them."""
+
+    name: str
+    value: str
+    reduce: str
+    unit: str
+    higher_is_better: bool
+    threshold: float | None = None
+    version: int = 1
+    over: Literal["samples", "parts", "clusters"] = "samples"
+    weight: str | None = None
+    across: Literal["macro", "samples", "pooled"] = "macro"
+    order: str = ""
+    chance: dict[str, str] | None = None
+    grouped: bool = True
+    tolerance: float | None = None
+
+
 class Score(_Part):
     """One metric of one category, or of all ("mean": unweighted mean over categories)."""
 
@@ -41,6 +62,8 @@ class Score(_Part):
     unit: str
     n: int = Field(ge=1, description="samples behind the value")
     interval: tuple[float, float] | None = Field(default=None, description="None: fewer than two clusters")
+    clusters: int | None = Field(default=None, description="clusters behind the interval")
+    interval_method: IntervalMethod | None = Field(default=None, description="student-t: fewer than 30 clusters")
     higher_is_better: bool
     version: int
     order: str
@@ -59,6 +82,7 @@ class GroupScore(_Part):
     unit: str
     n: int = Field(ge=1)
     interval: tuple[float, float] | None = None
+    interval_method: IntervalMethod | None = None
 
 
 class ChanceLevel(_Part):
@@ -147,12 +171,13 @@ class Choice(_Part):
 class Record(_Part):
     """Everything one run leaves; samples.jsonl beside it holds every sample's values."""
 
-    schema_: Literal["bench3d.record/1"] = Field(default="bench3d.record/1", alias="schema")
+    schema_: Literal["bench3d.record/2"] = Field(default="bench3d.record/2", alias="schema")
     label: str
     identity: Identity
     status: Status
     message: str | None = None
     headline: str = Field(default="", description="the metric that a leaderboard sorts by")
+    metrics: list[Measure] = Field(default_factory=list, description="empty in a record of an older schema")
     scores: list[Score] = Field(default_factory=list)
     groups: list[GroupScore] = Field(default_factory=list)
     chance: list[ChanceLevel] = Field(default_factory=list)
@@ -165,6 +190,9 @@ class Record(_Part):
     notes: list[str] = Field(default_factory=list, description="what a reader of the numbers has to know")
     choices: list[Choice] = Field(default_factory=list, description="settings that were chosen on validation data")
     samples: int = Field(default=0, description="lines of samples.jsonl")
+    samples_sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="of samples.jsonl; None in a record of an older schema"
+    )
     pictures: list[str] = Field(default_factory=list, description="relative to the record")
 
     def score(self, metric: str, category: str = "mean") -> Score | None:
@@ -183,7 +211,7 @@ def record_schema() -> dict[str, Any]:
 
 
 def read_record(path: Path) -> Record:
-    """Reads and validates a record file.
+    """Reads and validates a record file; one of an older schema is upgraded.
 
     Raises:
         DataError: missing, no JSON, or not a record: names file and field.
@@ -196,8 +224,12 @@ def read_record(path: Path) -> Record:
         raise DataError(f"{path} is no JSON: {error}.", "Delete it, or run again with --force.") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} is no record: its top level is no object.", "Delete it, or run again with --force.")
+    value = upgraded(value, SCHEMA)
     if value.get("schema") != SCHEMA:
-        raise DataError(f"{path}, field schema: {value.get('schema')!r} is not {SCHEMA}.")
+        raise DataError(
+            f"{path}, field schema: {str(value.get('schema'))[:80]!r} is not {SCHEMA}.",
+            "A newer bench3d may have written it: pip install -U bench3d.",
+        )
     try:
         return Record.model_validate(value)
     except ValidationError as error:

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from bench3d.errors import DataError
 from bench3d.files import output_errors, write_json, write_text
 from bench3d.records.attempts import WORK, Owned, publish_folder
-from bench3d.records.identity import short
+from bench3d.records.identity import file_digest, short
 from bench3d.records.schema import Record, read_record
 
 RECORD, SAMPLES, STATE = "record.json", "samples.jsonl", "state.json"
@@ -66,6 +66,7 @@ class Attempt:
         finished = record.status == "finished"
         try:
             self._close()
+            record = record.model_copy(update={"samples_sha256": self._sidecar_digest()})
             write_json(self.folder / RECORD, record.as_json())
             if finished:
                 with output_errors(self.final):
@@ -85,6 +86,10 @@ class Attempt:
                 self._lines.close()
             self._lines = None
         self.owned.close()
+
+    def _sidecar_digest(self) -> str | None:
+        sidecar = self.folder / SAMPLES
+        return file_digest(sidecar) if sidecar.exists() else None
 
     def _close(self) -> None:
         if self._lines is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 from bench3d import __version__
 from bench3d.contracts import MetricSpec, Model
 from bench3d.machine import peak_device_bytes
-from bench3d.records import Choice, Cost, Fit, Identity, Marks, Provenance, Record, Status
+from bench3d.records import Choice, Cost, Fit, Identity, Marks, Measure, Provenance, Record, Status
 from bench3d.records import provenance as origin
 from bench3d.runner import aggregate
 from bench3d.runner.evaluate import BatchSize
@@ -52,6 +53,7 @@ def make_record(state: RunState, status: Status, message: str | None = None) -> 
         status=status,
         message=message,
         headline=headline(plan.resolved),
+        metrics=[Measure(**dataclasses.asdict(metric)) for metric in state.metrics],
         scores=aggregate.scores(state.metrics, values, spec.seed),
         groups=aggregate.groups(state.metrics, values, spec.seed),
         chance=aggregate.chance_levels(state.metrics, values, spec.seed),

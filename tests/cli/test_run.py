@@ -45,7 +45,7 @@ def make_record(**changes: object) -> Record:
         for metric, unit, _ in METRICS[:3]
     ]
     values = {
-        "schema": "bench3d.record/1",
+        "schema": "bench3d.record/2",
         "label": "hog-common3d-paper",
         "identity": {"measurement": measurement, "hash": identity_hash(measurement)},
         "status": "finished",

@@ -1,6 +1,7 @@
 """The store: atomic, first finished wins, killed runs resume, faults leave nothing half-written."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -57,16 +58,17 @@ def test_round_trip_and_schema(tmp_path):
     store = RunStore(tmp_path)
     made = attempt(store)
     made.add_samples(lines("a", "b"))
-    assert made.publish(record()) == record()
+    published = made.publish(record())
     path, found = store.find(HASH)
-    assert found == record()
+    sidecar = hashlib.sha256((path.parent / "samples.jsonl").read_bytes()).hexdigest()
+    assert found == published == record().model_copy(update={"samples_sha256": sidecar})
     assert path.relative_to(tmp_path).as_posix() == f"runs/t/fake-{HASH[:12]}/record.json"
     assert sorted(p.name for p in path.parent.iterdir()) == ["record.json", "samples.jsonl"]
     assert [s["id"] for s in read_samples(path.parent / "samples.jsonl")] == ["a", "b"]
     assert [p.name for p in (tmp_path / "runs" / "t").iterdir()] == [path.parent.name]
     schema = record_schema()
-    assert schema["$id"] == "bench3d.record/1" and set(schema["required"]) >= {"identity", "status", "provenance"}
-    assert json.loads(path.read_text())["schema"] == "bench3d.record/1"
+    assert schema["$id"] == "bench3d.record/2" and set(schema["required"]) >= {"identity", "status", "provenance"}
+    assert json.loads(path.read_text())["schema"] == "bench3d.record/2"
 
 
 def test_find_knows_an_identity_from_another_of_the_same_folder_name(tmp_path):
@@ -255,12 +257,12 @@ def test_a_record_finished_between_the_look_and_the_move_is_put_back(tmp_path, m
         seen = look(folder)
         if not looked:
             looked.append(folder)
-            assert other.publish(record(value=9.0)) == record(value=9.0)
+            assert other.publish(record(value=9.0)).scores[0].value == 9.0
         return seen
 
     monkeypatch.setattr(bench3d.records.store, "_is_finished", look_and_be_late)
-    assert mine.publish(record(status, value=1.0), force=force) == record(value=9.0)
-    assert store.find(HASH)[1] == record(value=9.0)
+    standing = mine.publish(record(status, value=1.0), force=force)
+    assert standing == store.find(HASH)[1] and standing.scores == record(value=9.0).scores
     assert read_samples(store.find(HASH)[0].parent / "samples.jsonl") == lines("other")
     assert not (tmp_path / "runs" / "t" / ".attempts").exists()
 

@@ -159,7 +159,7 @@ def test_training_without_anything_to_train_is_a_sentence(spec):
 
 def test_a_broken_record_is_named_unless_forced(spec, go):
     plan, _ = go(spec)
-    plan.record_path.write_text('{"schema": "bench3d.record/1"}')
+    plan.record_path.write_text('{"schema": "bench3d.record/2"}')
     with pytest.raises(DataError, match=r"record\.json, field"):
         plan_run(spec)
     assert go(spec, force=True)[1].status == "finished"

@@ -1,0 +1,1 @@
+"""The leaderboard as a folder of static files: HTML, style, script and pictures."""

@@ -1,0 +1,1 @@
+"""Plots of a board as SVG text."""

@@ -1,0 +1,1 @@
+"""Committed records, rows that papers report, and the page's template (package data)."""
