@@ -164,13 +164,17 @@ class DatasetRegistration(Registration):
     downloads: tuple[Download, ...] = ()
 
 
+ASPECTS = ("equivariance", "pose", "transfer", "tracking", "segmentation", "shape")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskRegistration(Registration):
     """factory(settings, protocol: Protocol) -> Task.
 
     `dataset` is what it runs on; where `accepts` names a contract ("view-sets"), `--data FOLDER` may also be any folder
     that another data set providing it recognises. `validation` holds the task's settings that turn to its validation
-    data, such as {"split": "val"}, for choices that must not see the test set.
+    data, such as {"split": "val"}, for choices that must not see the test set. `aspect` is what of the features the
+    task measures, one of `ASPECTS`: a leaderboard sets "equivariance" against the others.
     """
 
     kind: ClassVar[str] = "task"
@@ -180,6 +184,7 @@ class TaskRegistration(Registration):
     validation: dict[str, object] = field(default_factory=dict)
     protocols: tuple[Protocol, ...] = ()
     headline: str = ""  # name of the metric that a leaderboard sorts by
+    aspect: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What the leaderboard shows, as plain data: the builder fills it, pages, exports and the command line only read it.
 
-Rows are compared inside a table alone: one task, one protocol and its settings, the same data, the same limit. Synthetic
-data have tables of their own, and a row of random weights has no rank anywhere.
+Rows are compared inside a table alone: one task, one protocol and its settings, the same data, the same limit.
+Synthetic data have tables of their own, and a row of random weights has no rank anywhere.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ def _task(name: str, summary: str, dataset: str, settings: dict[str, object], ci
         dataset=dataset,
         accepts="view-sets",
         headline="APE",
+        aspect="equivariance",
         protocols=_protocols(settings),
         licence="Apache-2.0",
         citation=f"You et al., Multiview Equivariance Improves 3D Correspondence Understanding, ICLR 2025; {citation}",

@@ -20,6 +20,7 @@ def bench3d_register() -> list[Registration]:
             requires=("pose",),
             dataset="pascal3d",
             headline="accuracy@30deg",
+            aspect="pose",
             protocols=(
                 Protocol(
                     name="paper",

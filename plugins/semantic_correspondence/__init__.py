@@ -49,6 +49,7 @@ def _task(name: str, summary: str, protocols: tuple[Protocol, ...], **about: Any
         dataset=name,
         protocols=protocols,
         headline="PCK@0.1",
+        aspect="transfer",
         licence="Apache-2.0",
         **about,
     )

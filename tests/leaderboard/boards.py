@@ -64,15 +64,20 @@ def board() -> Board:
         row("untrained", 9.0, None),
     )
     reported = ReportedRow(
-        method="Common3D", setting="unsupervised", source="CVPR'25 Common3D", where="Table 8", citation="Common3D, CVPR 2025.",
-        values={HEADLINE.name: {"bus": 82.9, "car": 99.3, "chair": 67.8, MEAN: 75.3}}, differs="mean over seven categories",
+        method="Common3D", setting="unsupervised", source="CVPR'25 Common3D", where="Table 8",
+        citation="Common3D, CVPR 2025.",
+        values={HEADLINE.name: {"bus": 82.9, "car": 99.3, "chair": 67.8, MEAN: 75.3}},
+        differs="mean over seven categories",
     )  # fmt: skip
     real = Table(
-        id="t-paper", task="t", protocol="paper", summary="A made-up task.", dataset="d", synthetic=False, oracles=("crop",),
-        headline=HEADLINE.name, metrics=(HEADLINE, OTHER), categories=CATEGORIES, rows=rows, reported=(reported,), comparisons=3,
+        id="t-paper", task="t", protocol="paper", summary="A made-up task.", dataset="d", synthetic=False,
+        oracles=("crop",),
+        headline=HEADLINE.name, metrics=(HEADLINE, OTHER), categories=CATEGORIES, rows=rows,
+        reported=(reported,), comparisons=3,
     )  # fmt: skip
     twin = Table(
-        id="t-paper-synthetic", task="t", protocol="paper", summary="A made-up task.", dataset="d", synthetic=True, limited=40,
+        id="t-paper-synthetic", task="t", protocol="paper", summary="A made-up task.", dataset="d", synthetic=True,
+        limited=40,
         headline=HEADLINE.name, metrics=(HEADLINE, OTHER), categories=CATEGORIES,
         rows=(row("hog", 60.0, (1, 1), "a", True), row("rgb", 30.0, (2, 2), "b", True)), comparisons=1,
     )  # fmt: skip
@@ -88,7 +93,8 @@ def board() -> Board:
         for r in rows
     ]
     link = Correlation(
-        table_x=real.id, metric_x=OTHER, table_y=real.id, metric_y=HEADLINE, points=points, rho=1.0, interval=(0.2, 1.0),
+        table_x=real.id, metric_x=OTHER, table_y=real.id, metric_y=HEADLINE, points=points, rho=1.0,
+        interval=(0.2, 1.0),
         p_value=0.08, n=4, random_weights=True,
     )  # fmt: skip
     refused = Refusal(path="runs/t/broken/record.json", reason="field scores.0.unit: missing.")
