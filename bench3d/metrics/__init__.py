@@ -1,30 +1,37 @@
 """Pure functions on arrays; each says its convention in its name and docstring."""
 
-from bench3d.metrics.bootstrap import (
-    Rows,
-    Statistic,
-    across_bootstrap,
-    bootstrap_draws,
-    cluster_bootstrap,
-    percentile_interval,
-    ratio_draws,
-)
+from bench3d.metrics.bootstrap import Rows, Statistic, bootstrap_draws, cluster_bootstrap, percentile_interval
 from bench3d.metrics.chance import best_constant_rotation, fraction_within_strict, median_error_deg
+from bench3d.metrics.intervals import Interval, interval, interval_across
+from bench3d.metrics.multiple import holm
+from bench3d.metrics.pairwise import Group, Pairwise, pairwise
 from bench3d.metrics.points import PointChance
+from bench3d.metrics.rank_correlation import RankCorrelation, spearman
+from bench3d.metrics.ranks import holm_pairs, letter_groups, rank_intervals
 from bench3d.metrics.rotation import pairwise_rotation_error_deg, rotation_error_deg
 
 __all__ = [
+    "Group",
+    "Interval",
+    "Pairwise",
     "PointChance",
+    "RankCorrelation",
     "Rows",
     "Statistic",
-    "across_bootstrap",
     "best_constant_rotation",
     "bootstrap_draws",
     "cluster_bootstrap",
     "fraction_within_strict",
+    "holm",
+    "holm_pairs",
+    "interval",
+    "interval_across",
+    "letter_groups",
     "median_error_deg",
+    "pairwise",
     "pairwise_rotation_error_deg",
     "percentile_interval",
-    "ratio_draws",
+    "rank_intervals",
     "rotation_error_deg",
+    "spearman",
 ]

@@ -1,12 +1,13 @@
-"""Percentile bootstrap over clusters: what hangs together (images of one object) is drawn together.
+"""Resampling of clusters: what hangs together (images of one object) is drawn together.
 
-Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13 (percentile interval) and 8.
+Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13. `bench3d.metrics.intervals` makes intervals
+of the draws, and says when none are needed.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ class Rows(NamedTuple):
     weights: np.ndarray | None = None
 
 
-_CHUNK = 4_000_000  # weights held at once while medians are taken
+_CHUNK = 4_000_000  # numbers held at once
+_WINDOW = 8.0  # standard errors around the median in which resampled medians are looked for first
 
 
 def bootstrap_draws(
@@ -33,48 +35,47 @@ def bootstrap_draws(
     draws: int,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The statistic of `draws` resamples of whole clusters, with replacement. (N,), N names -> (draws,).
+    """The statistic of `draws` resamples of whole clusters, with replacement. (N,) -> (draws,), (N, M) -> (draws, M).
 
-    A draw has as many clusters as the data. A fraction is the mean of 0/1 values. `weights` (N,) makes the mean a
-    weighted one.
+    A draw has as many clusters as the data; M models are drawn together. A fraction is the mean of 0/1 values.
+    `weights` (N,) makes the mean a weighted one.
 
     Raises:
         ValueError: for no values, as many values as cluster names do not exist, or a weighted median.
     """
-    if statistic == "mean":
-        numerator, denominator = ratio_draws(values, clusters, rng, draws, weights)
-        return numerator / denominator
-    if weights is not None:
-        raise ValueError("a weighted median is not defined here")
-    values, times = _cluster_counts(values, clusters, rng, draws)
-    _, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    order = np.argsort(values, kind="stable")
-    rows = max(1, _CHUNK // len(values))
-    parts = [_weighted_median(values[order], times[at : at + rows][:, member[order]]) for at in range(0, draws, rows)]
-    return np.concatenate(parts)
-
-
-def ratio_draws(
-    values: np.ndarray, clusters: Sequence[str], rng: np.random.Generator, draws: int, weights: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Numerators and denominators (draws,) of the weighted mean of resampled clusters; see `bootstrap_draws`."""
-    values, times = _cluster_counts(values, clusters, rng, draws)
-    _, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    values, member, count = _checked(values, clusters)
+    if statistic == "median":
+        if weights is not None:
+            raise ValueError("a weighted median is not defined here")
+        return _drawn_medians(values, member, count, rng, draws)
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
-    sums = np.bincount(member, weights=values * weight, minlength=times.shape[1])
-    sizes = np.bincount(member, weights=weight, minlength=times.shape[1])
-    return times @ sums, times @ sizes
+    columns = np.column_stack([values.reshape(len(values), -1) * weight[:, None], weight])
+    drawn = resampled_sums(cluster_sums(columns, member, count), rng, draws)
+    means = drawn[:, :-1] / drawn[:, -1:]
+    return means[:, 0] if values.ndim == 1 else means
 
 
-def _cluster_counts(
-    values: np.ndarray, clusters: Sequence[str], rng: np.random.Generator, draws: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The values as float64 and how often each cluster is drawn, (draws, C)."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.size == 0 or len(values) != len(clusters):
-        raise ValueError(f"{values.size} values and {len(clusters)} clusters cannot be bootstrapped")
-    count = len(np.unique(np.asarray(clusters, dtype=str)))
-    return values, rng.multinomial(count, np.full(count, 1.0 / count), size=draws)
+def cluster_sums(columns: np.ndarray, member: np.ndarray, count: int) -> np.ndarray:
+    """Sums (C, K) over the rows of each cluster, of (N, K) and the cluster's number (N,)."""
+    return np.stack([np.bincount(member, weights=column, minlength=count) for column in columns.T], axis=1)
+
+
+def resampled_sums(sums: np.ndarray, rng: np.random.Generator, draws: int) -> np.ndarray:
+    """Sums (draws, K) over resampled clusters, of their own sums (C, K)."""
+    return np.concatenate([times @ sums for times in resample_counts(len(sums), rng, draws)])
+
+
+def resample_counts(count: int, rng: np.random.Generator, draws: int) -> Iterator[np.ndarray]:
+    """How often each of `count` clusters is drawn: (draws, count) in blocks of rows, float64 for the product.
+
+    Drawing indices and counting them is some times faster than multinomial numbers, which cost a binomial each.
+    """
+    rows = max(1, _CHUNK // count)
+    for start in range(0, draws, rows):
+        size = min(rows, draws - start)
+        drawn = rng.integers(0, count, (size, count), dtype=np.uint32).astype(np.int64)
+        drawn += np.arange(size)[:, None] * count
+        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(np.float64)
 
 
 def percentile_interval(draws: np.ndarray, level: float) -> tuple[float, float]:
@@ -93,9 +94,9 @@ def cluster_bootstrap(
     level: float = 0.95,
     weights: np.ndarray | None = None,
 ) -> tuple[float, float] | None:
-    """Percentile interval of a statistic, resampling clusters. None where there are fewer than two clusters.
+    """Plain percentile interval of a statistic, resampling clusters. None where there are fewer than two clusters.
 
-    Where every value is the same (all correct), the interval has no width: the percentile method cannot say more.
+    It is too narrow with few clusters: scores take `bench3d.metrics.intervals`.
     """
     if len(set(clusters)) < 2:
         return None
@@ -103,50 +104,54 @@ def cluster_bootstrap(
     return percentile_interval(bootstrap_draws(values, clusters, statistic, rng, draws, weights), level)
 
 
-def across_bootstrap(
-    groups: Mapping[str, Rows],
-    statistic: Statistic,
-    seed: int,
-    draws: int = 2000,
-    level: float = 0.95,
-    across: Literal["macro", "samples", "pooled"] = "macro",
-    samples: Mapping[str, int] | None = None,
-) -> tuple[float, float] | None:
-    """Interval of the score over all categories (name -> rows), drawn inside each category.
-
-    `macro` is the unweighted mean over categories, `samples` their mean weighted by the fixed numbers `samples`,
-    `pooled` the mean of all rows together. None where a category has fewer than two clusters.
-    """
-    if not groups or any(len(set(rows.clusters)) < 2 for rows in groups.values()):
-        return None
-    names = sorted(groups)
-    if across == "pooled":
-        parts = [
-            ratio_draws(groups[n].values, groups[n].clusters, category_rng(seed, n), draws, groups[n].weights)
-            for n in names
-        ]
-        drawn = np.sum([p[0] for p in parts], axis=0) / np.sum([p[1] for p in parts], axis=0)
-    else:
-        per_category = [
-            bootstrap_draws(
-                groups[n].values, groups[n].clusters, statistic, category_rng(seed, n), draws, groups[n].weights
-            )
-            for n in names
-        ]
-        share = None if across == "macro" or samples is None else [samples[n] for n in names]
-        drawn = np.average(per_category, axis=0, weights=share)
-    return percentile_interval(drawn, level)
-
-
 def category_rng(seed: int, category: str) -> np.random.Generator:
     """The stream of a category's resamples."""
     return np.random.default_rng([seed, zlib.crc32(category.encode())])
 
 
-def _weighted_median(ordered: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Medians of ascending values (N,) repeated by integer weights (D, N) -> (D,); even counts average two."""
-    cumulative = np.cumsum(weights, axis=1)
-    total = cumulative[:, -1:]
-    low = (cumulative > (total - 1) // 2).argmax(axis=1)
-    high = (cumulative > total // 2).argmax(axis=1)
-    return (ordered[low] + ordered[high]) / 2.0
+def _checked(values: np.ndarray, clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray, int]:
+    """The values as float64, the number of each one's cluster (N,), and how many clusters there are."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.size == 0 or len(values) != len(clusters):
+        raise ValueError(f"{len(values)} values and {len(clusters)} clusters cannot be bootstrapped")
+    names, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    return values, member, len(names)
+
+
+def _drawn_medians(
+    values: np.ndarray, member: np.ndarray, count: int, rng: np.random.Generator, draws: int
+) -> np.ndarray:
+    columns = values.reshape(len(values), -1)
+    order = np.argsort(columns, axis=0, kind="stable")
+    found = [
+        np.stack([_medians(columns[o, m], member[o], times) for m, o in enumerate(order.T)], axis=1)
+        for times in resample_counts(count, rng, draws)
+    ]
+    medians = np.concatenate(found)
+    return medians[:, 0] if values.ndim == 1 else medians
+
+
+def _medians(ordered: np.ndarray, member: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Medians (D,) of ascending values (N,) whose clusters are repeated `times` (D, C).
+
+    They lie in a window around the median of all but for one draw in 10^15; that one looks at all values.
+    """
+    size, count = len(ordered), times.shape[1]
+    above = np.where(np.arange(size) < size / 2, -0.5, 0.5)
+    spread = np.sqrt((np.bincount(member, weights=above, minlength=count) ** 2).sum())
+    half = int(_WINDOW * spread) + 8
+    start, stop = max(0, size // 2 - half), min(size, size // 2 + half)
+    below = times @ np.bincount(member[:start], minlength=count)
+    total = times @ np.bincount(member, minlength=count)
+    medians = np.empty(len(times))
+    rows = max(1, _CHUNK // (stop - start))
+    for at in range(0, len(times), rows):
+        part = slice(at, at + rows)
+        cumulative = np.cumsum(times[part][:, member[start:stop]], axis=1) + below[part, None]
+        low = (cumulative > (total[part, None] - 1) // 2).argmax(axis=1)
+        high = (cumulative > total[part, None] // 2).argmax(axis=1)
+        medians[part] = (ordered[start + low] + ordered[start + high]) / 2.0
+        outside = (below[part] > (total[part] - 1) // 2) | (cumulative[:, -1] <= total[part] // 2)
+        for row in np.flatnonzero(outside):
+            medians[at + row] = np.median(np.repeat(ordered, times[at + row][member].astype(np.int64)))
+    return medians

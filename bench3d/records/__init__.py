@@ -23,7 +23,8 @@ from bench3d.records.schema import (
     read_record,
     record_schema,
 )
-from bench3d.records.store import Attempt, RunStore, read_samples
+from bench3d.records.sidecar import SampleStream, iter_samples, read_samples, sidecar_of
+from bench3d.records.store import Attempt, RunStore
 
 __all__ = [
     "SCHEMA",
@@ -46,6 +47,7 @@ __all__ = [
     "RunFacts",
     "RunIndex",
     "RunStore",
+    "SampleStream",
     "Score",
     "Status",
     "Watch",
@@ -54,10 +56,12 @@ __all__ = [
     "holder",
     "identity_hash",
     "identity_settings",
+    "iter_samples",
     "newest",
     "publish_folder",
     "read_record",
     "read_samples",
     "record_schema",
     "short",
+    "sidecar_of",
 ]

@@ -13,7 +13,7 @@ from bench3d.records.identity import identity_hash
 from bench3d.records.upgrade import upgraded
 
 SCHEMA = "bench3d.record/2"
-IntervalMethod = Literal["bootstrap", "student-t"]
+IntervalMethod = Literal["bootstrap", "student-t", "wilson"]
 Status = Literal["finished", "interrupted", "out-of-memory", "failed", "running"]
 
 
@@ -63,7 +63,9 @@ class Score(_Part):
     n: int = Field(ge=1, description="samples behind the value")
     interval: tuple[float, float] | None = Field(default=None, description="None: fewer than two clusters")
     clusters: int | None = Field(default=None, description="clusters behind the interval")
-    interval_method: IntervalMethod | None = Field(default=None, description="student-t: fewer than 30 clusters")
+    interval_method: IntervalMethod | None = Field(
+        default=None, description="student-t: fewer than 30 effective clusters; wilson: a fraction"
+    )
     higher_is_better: bool
     version: int
     order: str
@@ -100,7 +102,7 @@ class ChanceLevel(_Part):
 class BootstrapNote(_Part):
     """How the intervals were made, so that a validator can make them again."""
 
-    method: str = "percentile bootstrap over clusters, drawn inside each category"
+    method: str = "bench3d.metrics.intervals: bootstrap, Wilson or Student's t over clusters, inside each category"
     draws: int
     level: float
     seed: int
@@ -151,6 +153,12 @@ class Provenance(_Part):
     threads: int | None = None
     weights: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, str] = Field(default_factory=dict, description="dataset/category -> fingerprint")
+    data_settings: dict[str, Any] = Field(
+        default_factory=dict, description="by data set, those of training included, which the identity holds as a hash"
+    )
+    twin: dict[str, Any] | None = Field(
+        default=None, description="what the synthetic twin was made from; the identity holds its fingerprints"
+    )
     preset: str | None = Field(default=None, description="of the shape model; its settings are in the identity")
     seed: int
     time: str = Field(description="start, ISO 8601 in UTC")

@@ -22,8 +22,9 @@ from bench3d.files import output_errors, write_json, write_text
 from bench3d.records.attempts import WORK, Owned, publish_folder
 from bench3d.records.identity import file_digest, short
 from bench3d.records.schema import Record, read_record
+from bench3d.records.sidecar import SAMPLES
 
-RECORD, SAMPLES, STATE = "record.json", "samples.jsonl", "state.json"
+RECORD, STATE = "record.json", "state.json"
 CARRIED = "carried.jsonl"
 """Samples of earlier attempts that are not in `samples.jsonl` yet: what was taken over outlives the next kill too."""
 
@@ -161,28 +162,6 @@ class RunStore:
         for other in others:
             attempt.owned.remove_dead(other)
         return found
-
-
-def read_samples(path: Path) -> list[dict[str, Any]]:
-    """Every line of a sidecar.
-
-    Raises:
-        DataError: missing or broken; names file and line.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
-    samples = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number} is no JSON: {error}.") from error
-        if not isinstance(value, dict) or not isinstance(value.get("id"), str):
-            raise DataError(f"{path}, line {number}, field id: missing.")
-        samples.append(value)
-    return samples
 
 
 def _line(value: Mapping[str, Any]) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench3d.contracts import MetricSpec
 from bench3d.errors import PluginError
-from bench3d.metrics import Rows, Statistic, across_bootstrap, cluster_bootstrap
-from bench3d.records import BootstrapNote, ChanceLevel, GroupScore, Score
+from bench3d.metrics import Interval, Rows, Statistic, interval, interval_across
+from bench3d.records import BootstrapNote, ChanceLevel, GroupScore, Record, Score
 from bench3d.runner.rows import SIGNS, Values, bins, chance_rows, margin_rows, score_rows
 
 MEAN = "mean"
@@ -23,6 +23,11 @@ REDUCTIONS = ("mean", "median", *SIGNS)
 def bootstrap_note(seed: int) -> BootstrapNote:
     """How the intervals of `scores` and `groups` are made."""
     return BootstrapNote(draws=DRAWS, level=LEVEL, seed=seed)
+
+
+def specs_of(record: Record) -> list[MetricSpec]:
+    """The metrics of a record, for `scores` and the others; empty for a record of an older schema."""
+    return [MetricSpec(**measure.model_dump()) for measure in record.metrics]
 
 
 def by_category(values: Values) -> dict[str, list[Mapping[str, Any]]]:
@@ -40,12 +45,13 @@ def scores(metrics: Sequence[MetricSpec], values: Values, seed: int) -> list[Sco
     for metric in metrics:
         kept, counts = _per_category(categories, partial(score_rows, metric))
         for category, rows in kept.items():
-            interval = _interval(metric, rows, seed)
-            found.append(_score(metric, category, _reduce(metric, rows), interval, len(rows.values)))
+            found.append(
+                _score(metric, category, _reduce(metric, rows), _interval(metric, rows, seed), len(rows.values))
+            )
         if kept:
-            interval = _interval_across(metric, kept, counts, seed)
+            over_all = _interval_across(metric, kept, counts, seed)
             total = sum(len(rows.values) for rows in kept.values())
-            found.append(_score(metric, MEAN, _reduce_across(metric, kept, counts), interval, total))
+            found.append(_score(metric, MEAN, _reduce_across(metric, kept, counts), over_all, total))
     return found
 
 
@@ -59,8 +65,7 @@ def groups(metrics: Sequence[MetricSpec], values: Values, seed: int) -> list[Gro
                 rows = score_rows(metric, members)
                 if len(rows.values) == 0:
                     continue
-                interval = _interval(metric, rows, seed)
-                score = _score(metric, category, _reduce(metric, rows), interval, len(rows.values))
+                score = _score(metric, category, _reduce(metric, rows), _interval(metric, rows, seed), len(rows.values))
                 found.append(
                     GroupScore(
                         metric=metric.name,
@@ -71,6 +76,7 @@ def groups(metrics: Sequence[MetricSpec], values: Values, seed: int) -> list[Gro
                         unit=score.unit,
                         n=score.n,
                         interval=score.interval,
+                        interval_method=score.interval_method,
                     )
                 )
     return found
@@ -89,10 +95,10 @@ def chance_levels(metrics: Sequence[MetricSpec], values: Values, seed: int) -> l
             if _statistic(metric) == "mean":
                 over, _ = _per_category(categories, partial(margin_rows, metric, key=key))
             for category, rows in kept.items():
-                margin = _interval(metric, over[category], seed) if category in over else None
+                margin = _interval(metric, over[category], seed, False) if category in over else None
                 level = _reduce(metric, rows)
                 found.append(_chance(metric, name, category, level, margin, len(rows.values)))
-            margin = _interval_across(metric, over, counts, seed)
+            margin = _interval_across(metric, over, counts, seed, False)
             total = sum(len(rows.values) for rows in kept.values())
             found.append(_chance(metric, name, MEAN, _reduce_across(metric, kept, counts), margin, total))
     return found
@@ -117,14 +123,33 @@ def _per_category(
     return kept, {category: len(categories[category]) for category in kept}
 
 
-def _interval(metric: MetricSpec, rows: Rows, seed: int) -> tuple[float, float] | None:
-    return cluster_bootstrap(rows.values, rows.clusters, _statistic(metric), seed, DRAWS, LEVEL, rows.weights)
+def _interval(metric: MetricSpec, rows: Rows, seed: int, measured: bool = True) -> Interval | None:
+    """Of one category; `measured`: of the score itself, not of its margin over chance."""
+    return interval(
+        rows, _statistic(metric), seed, draws=DRAWS, level=LEVEL, fraction=measured and _fraction(metric, [rows])
+    )
 
 
 def _interval_across(
-    metric: MetricSpec, kept: Mapping[str, Rows], counts: Mapping[str, int], seed: int
-) -> tuple[float, float] | None:
-    return across_bootstrap(kept, _statistic(metric), seed, DRAWS, LEVEL, metric.across, counts)
+    metric: MetricSpec, kept: Mapping[str, Rows], counts: Mapping[str, int], seed: int, measured: bool = True
+) -> Interval | None:
+    return interval_across(
+        kept, _statistic(metric), seed, across=metric.across, samples=counts, draws=DRAWS, level=LEVEL,
+        fraction=measured and _fraction(metric, list(kept.values())),
+    )  # fmt: skip
+
+
+def _fraction(metric: MetricSpec, rows: Sequence[Rows]) -> bool:
+    """Whether the score is a fraction of hits, which lies in 0 to 100 %.
+
+    It counts what is below a threshold, or is a mean of hits that a task counted: all 0 or 1, or more is better and
+    none above 1. An error in % has no upper end, even where no sample shows it.
+    """
+    if metric.reduce in SIGNS:
+        return True
+    values = np.concatenate([r.values for r in rows]) if rows else np.empty(0)
+    within = bool(((values >= 0) & (values <= 1)).all())
+    return metric.unit == "%" and within and (metric.higher_is_better or bool(np.isin(values, (0.0, 1.0)).all()))
 
 
 def _statistic(metric: MetricSpec) -> Statistic:
@@ -162,13 +187,11 @@ def _factor(metric: MetricSpec) -> float:
     return 100.0 if metric.unit == "%" else 1.0
 
 
-def _scaled(metric: MetricSpec, interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if interval is None else (interval[0] * _factor(metric), interval[1] * _factor(metric))
+def _scaled(metric: MetricSpec, ends: Interval | None) -> tuple[float, float] | None:
+    return None if ends is None else (ends.low * _factor(metric), ends.high * _factor(metric))
 
 
-def _chance(
-    metric: MetricSpec, name: str, category: str, value: float, margin: tuple[float, float] | None, n: int
-) -> ChanceLevel:
+def _chance(metric: MetricSpec, name: str, category: str, value: float, margin: Interval | None, n: int) -> ChanceLevel:
     return ChanceLevel(
         metric=metric.name,
         name=name,
@@ -180,14 +203,16 @@ def _chance(
     )
 
 
-def _score(metric: MetricSpec, category: str, value: float, interval: tuple[float, float] | None, n: int) -> Score:
+def _score(metric: MetricSpec, category: str, value: float, ends: Interval | None, n: int) -> Score:
     return Score(
         metric=metric.name,
         category=category,
         value=value,
         unit=metric.unit,
         n=n,
-        interval=_scaled(metric, interval),
+        interval=_scaled(metric, ends),
+        clusters=None if ends is None else ends.clusters,
+        interval_method=None if ends is None else ends.method,
         higher_is_better=metric.higher_is_better,
         version=metric.version,
         order=metric.order,

@@ -11,12 +11,13 @@ from typing import Any
 from bench3d import __version__
 from bench3d.contracts import MetricSpec, Model
 from bench3d.machine import peak_device_bytes
-from bench3d.records import Choice, Cost, Fit, Identity, Marks, Measure, Provenance, Record, Status
+from bench3d.records import Choice, Cost, Fit, Identity, Marks, Measure, Provenance, Record, Status, identity_settings
 from bench3d.records import provenance as origin
 from bench3d.runner import aggregate
 from bench3d.runner.evaluate import BatchSize
 from bench3d.runner.fits import Fitted, fit_seconds
 from bench3d.runner.plan import RunPlan, headline
+from bench3d.runner.resolve import Resolved
 
 
 @dataclass
@@ -115,8 +116,28 @@ def _provenance(state: RunState, model: Model | None) -> Provenance:
             **({"digest": digest} if digest else {}),
         },
         data={f"{name}/{category}": value for category, value in fingerprints.items()},
+        data_settings=_data_settings(resolved),
+        twin=_twin(resolved),
         preset=resolved.preset,
         seed=state.plan.spec.seed,
         time=state.started,
         command=origin.command_line(),
     )
+
+
+def _data_settings(resolved: Resolved) -> dict[str, Any]:
+    """Settings of every data set that the run and its fits read, paths shortened."""
+    sources = [s for s in (resolved.test, *resolved.train.values()) if s is not None]
+    found = {s.component.name: identity_settings(s.component.settings) for s in sources}
+    return {
+        name: {k: origin.without_paths(v) if isinstance(v, str) else v for k, v in settings.items()}
+        for name, settings in sorted(found.items())
+        if settings
+    }
+
+
+def _twin(resolved: Resolved) -> dict[str, Any] | None:
+    from bench3d.data.twin import spec_values
+
+    twin = resolved.test.twin if resolved.test is not None else None
+    return None if twin is None else spec_values(twin)

@@ -150,7 +150,7 @@ def _evaluate_category(
     state: RunState, attempt: Attempt, task: Task, category: str, pending: Sequence[Any], session: Session
 ) -> None:
     assert state.batch is not None
-    source = _training_source(state.plan) if pending else None
+    source = training_source(state.plan) if pending else None
     with contextlib.closing(evaluate_category(task, session, category, pending, source, state.batch)) as batches:
         for values in batches:
             attempt.add_samples(values)
@@ -181,7 +181,7 @@ def make_task(plan: RunPlan) -> Task:
     return task
 
 
-def _training_source(plan: RunPlan) -> Any:
+def training_source(plan: RunPlan) -> Any:
     """The shape model's training data (for chance levels), else the adapter's, else None."""
     resolved = plan.resolved
     for component in (resolved.shape, resolved.adapter):

@@ -114,7 +114,7 @@ def find_sources(
     root = data_root(spec.data)
     twin, rest = (None, overrides)
     if spec.synthetic:
-        twin, root, rest = _twin(spec, root, overrides)
+        twin, root, rest = resolve_twin(spec, root, overrides)
     found: dict[str, tuple[DatasetRegistration, Path | None]] = {}
     if task is not None:
         given = root if spec.data is not None and twin is None else None
@@ -169,7 +169,7 @@ def _data_settings(own: DatasetRegistration, overrides: Mapping[str, Any], every
     return load_settings(own, overrides={k: v for k, v in overrides.items() if k.split(".")[0] not in theirs})
 
 
-def _twin(spec: RunSpec, root: Path, overrides: dict[str, Any]) -> tuple[TwinSpec, Path, dict[str, Any]]:
+def resolve_twin(spec: RunSpec, root: Path, overrides: dict[str, Any]) -> tuple[TwinSpec, Path, dict[str, Any]]:
     """The twin's spec, its folder, and the settings that are the dataset's own."""
     import yaml
     from pydantic import ValidationError

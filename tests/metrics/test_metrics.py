@@ -9,17 +9,15 @@ from scipy.spatial.transform import Rotation
 from bench3d.geometry.camera import viewpoint_rotation
 from bench3d.geometry.rotations import random_rotations
 from bench3d.metrics import (
-    Rows,
-    across_bootstrap,
     best_constant_rotation,
     bootstrap_draws,
     cluster_bootstrap,
     fraction_within_strict,
     median_error_deg,
     pairwise_rotation_error_deg,
-    ratio_draws,
     rotation_error_deg,
 )
+from bench3d.metrics.bootstrap import resample_counts
 
 
 def turn(degrees: float) -> np.ndarray:
@@ -52,13 +50,30 @@ def test_rotation_error_agrees_with_scipy_and_is_invariant(seed: int):
     assert pairwise_rotation_error_deg(a[None], b[None])[0, 0] == pytest.approx(expected, abs=1e-4)
 
 
-def test_bootstrap_medians_are_the_medians_of_the_resamples():
-    values, clusters = np.array([5.0, 1.0, 3.0, 9.0, 7.0]), ["a", "a", "b", "c", "c"]
-    fast = bootstrap_draws(values, clusters, "median", np.random.default_rng(3), 200)
-    weights = np.random.default_rng(3).multinomial(3, [1 / 3] * 3, size=200)
-    member = np.array([0, 0, 1, 2, 2])
-    slow = [np.median(np.repeat(values, row[member])) for row in weights]
-    np.testing.assert_array_equal(fast, slow)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_resampled_statistics_are_those_of_the_resamples(seed: int, count: int, ties: bool):
+    rng = np.random.default_rng(seed)
+    member = np.r_[np.arange(count), rng.integers(0, count, 300)]
+    values = rng.integers(0, 5, len(member)).astype(float) if ties else rng.standard_normal(len(member)) ** 3
+    values[member == 0] += rng.choice([0.0, 9.0])  # a cluster may lie far from the others
+    times = np.concatenate(list(resample_counts(count, np.random.default_rng(3), 60))).astype(int)
+    assert (times.sum(axis=1) == count).all()
+    resamples = [np.repeat(values, row[member]) for row in times]
+    names = [f"{m:02d}" for m in member]
+    for statistic, reduce in (("median", np.median), ("mean", np.mean)):
+        drawn = bootstrap_draws(values, names, statistic, np.random.default_rng(3), 60)
+        np.testing.assert_allclose(drawn, [reduce(r) for r in resamples], atol=1e-12)
+        two = bootstrap_draws(np.stack([values, -values], 1), names, statistic, np.random.default_rng(3), 60)
+        np.testing.assert_allclose(two, np.stack([drawn, -drawn], 1), atol=1e-12)
+
+
+def test_clusters_are_drawn_as_often_as_a_multinomial_says():
+    times = np.concatenate(list(resample_counts(10, np.random.default_rng(0), 20_000)))
+    np.testing.assert_allclose(times.mean(axis=0), 1.0, atol=0.03)
+    covariance = np.cov(times.T)
+    np.testing.assert_allclose(np.diag(covariance), 0.9, atol=0.04)
+    np.testing.assert_allclose(covariance[~np.eye(10, dtype=bool)], -0.1, atol=0.03)
 
 
 def test_bootstrap_resamples_clusters_not_values():
@@ -70,50 +85,10 @@ def test_bootstrap_resamples_clusters_not_values():
     assert single[1] - single[0] < 0.08
 
 
-def test_bootstrap_interval_covers_at_its_level():
-    """400 experiments of 40 clusters with a shared effect: 95 % intervals hold the truth in 90 to 98 % of them."""
-    rng = np.random.default_rng(7)
-    hit = 0
-    for trial in range(400):
-        effect = np.repeat(rng.standard_normal(40), 3)
-        values = 2.0 + effect + rng.standard_normal(120)
-        low, high = cluster_bootstrap(
-            values, np.repeat(np.arange(40), 3).astype(str).tolist(), "mean", trial, draws=400
-        )
-        hit += low <= 2.0 <= high
-    assert 0.90 <= hit / 400 <= 0.98
-
-
 def test_bootstrap_is_deterministic_and_silent_without_clusters():
     values, names = np.arange(10.0), [str(i) for i in range(10)]
     assert cluster_bootstrap(values, names, "mean", 5) == cluster_bootstrap(values, names, "mean", 5)
     assert cluster_bootstrap(values, ["one"] * 10, "mean", 5) is None
-    assert across_bootstrap({"car": Rows(values, names), "bus": Rows(values, ["one"] * 10)}, "mean", 0) is None
-
-
-def test_macro_interval_is_narrower_than_its_categories_and_blind_to_their_order():
-    rng = np.random.default_rng(0)
-    groups = {name: Rows(rng.random(60) < 0.7, [str(i) for i in range(60)]) for name in ("car", "bus", "tv", "chair")}
-    low, high = across_bootstrap(groups, "mean", 0)
-    one = cluster_bootstrap(*groups["car"][:2], "mean", 0)
-    assert 0.3 < (high - low) / (one[1] - one[0]) < 0.8
-    assert across_bootstrap(dict(reversed(groups.items())), "mean", 0) == (low, high)
-
-
-def test_weights_and_ways_across_categories():
-    """By hand: weighted means 1.5 and 4 of weights 4 and 1; macro 2.75, by 3 and 1 samples 2.125, pooled 2."""
-    rows = {
-        "bus": Rows(np.array([1.0, 3.0, 1.0]), ["a", "b", "a"], np.array([2.0, 1.0, 1.0])),
-        "car": Rows(np.array([4.0]), ["c"], np.array([1.0])),
-    }
-    numerator, denominator = ratio_draws(*rows["bus"][:2], np.random.default_rng(0), 50, rows["bus"].weights)
-    assert set(np.unique(numerator / denominator)) <= {1.0, 1.5, 3.0}
-    two = {
-        name: Rows(np.repeat(r.values, 2), ["x", "y"] * len(r.values), np.repeat(r.weights, 2))
-        for name, r in rows.items()
-    }
-    for across, value in (("macro", 2.75), ("samples", 2.125), ("pooled", 2.0)):
-        assert across_bootstrap(two, "mean", 0, across=across, samples={"bus": 3, "car": 1}) == (value, value)
 
 
 def test_chance_of_the_144_starts_is_about_three_in_a_hundred():

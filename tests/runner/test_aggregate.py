@@ -1,11 +1,14 @@
 """Scores, groups and chance levels over samples, parts and clusters, against values worked out by hand."""
 
+import dataclasses
 import math
 
 import pytest
+from scipy import stats
 
 from bench3d.contracts import MetricSpec
 from bench3d.errors import PluginError
+from bench3d.records import Measure, Record
 from bench3d.runner import aggregate
 
 VALUES = [
@@ -76,15 +79,19 @@ def test_the_margin_over_chance_is_paired():
     )
     bus, car, mean = sorted(aggregate.chance_levels([metric], VALUES, 0), key=lambda c: c.category != "bus")
     assert (bus.value, bus.n) == (pytest.approx(100 * (0.5 * 3 + 0.25) / 4), 4)
-    # Clusters: {1, 0 minus 0.5 each} and {1 - 0.25}; a draw is one of them twice, or both.
-    assert bus.margin == pytest.approx((0.0, 75.0))
+    # Differences: cluster 1 has 0.5, 0 - 0.5, and an empty part, cluster 2 has 0.75: their mean is 0.25, each cluster
+    # out moves it by 0.5 and 0.25, and 9/5 effective clusters leave 0.8 degrees of freedom.
+    middle, half = 25.0, 100 * stats.t.ppf(0.975, 0.8) * math.sqrt(0.5 * (0.5**2 + 0.25**2))
+    assert bus.margin == pytest.approx((middle - half, middle + half))
     assert car.margin is None and mean.margin is None  # one cluster
 
 
 def test_a_part_may_name_its_own_cluster():
     value = {"id": "s", "category": "all", "cluster": "s", "parts": {"error": [1.0, 2.0], "cluster": ["x", "y"]}}
     (score, _) = aggregate.scores([spec(over="parts")], [value], 0)
-    assert score.interval == (1.0, 2.0)
+    # Two clusters of one value: the mean has the standard error of 1/2, and one degree of freedom.
+    assert score.interval == pytest.approx((1.5 - 12.7062 / 2, 1.5 + 12.7062 / 2), rel=1e-4)
+    assert (score.clusters, score.interval_method) == (2, "student-t")
 
 
 def test_what_cannot_be_reduced_is_a_sentence():
@@ -92,3 +99,29 @@ def test_what_cannot_be_reduced_is_a_sentence():
         with pytest.raises(PluginError):
             aggregate.scores([spec(over="parts", **changes)], VALUES, 0)
     assert not any(math.isnan(s.value) for s in aggregate.scores([spec(over="parts")], VALUES, 0))
+
+
+def hits(values, count, **changes):
+    rows = [{"id": str(i), "category": "bus", "cluster": str(i), "hit": v} for i, v in enumerate(values)][:count]
+    metric = spec(value="hit", unit="%", higher_is_better=True, **changes)
+    return aggregate.scores([metric], rows, 0)[0]
+
+
+def test_a_percentage_stays_between_0_and_100_and_has_a_width_where_all_are_correct():
+    always = hits([1.0] * 40, 40)
+    low, high = always.interval
+    quantile = stats.t.ppf(0.975, 39)
+    assert (low, high) == pytest.approx((100 * 40 / (40 + quantile**2), 100.0))
+    assert (always.interval_method, always.clusters) == ("wilson", 40)
+    assert hits([1.0] * 10, 10).interval_method == "student-t"
+    assert hits([0.1, 0.4] * 20, 40).interval_method == "wilson"
+    # Less is better: an error in %, which may be above 100.
+    assert hits([0.1, 0.4] * 20, 40, threshold=None).interval[1] < 100
+    errors = [{"id": str(i), "category": "c", "cluster": str(i), "error": 0.1 + i % 3} for i in range(40)]
+    assert aggregate.scores([spec(unit="%")], errors, 0)[0].interval_method == "bootstrap"
+
+
+def test_the_metrics_of_a_record_score_as_those_of_the_task():
+    metric = spec(reduce="fraction_below", threshold=0.2, over="parts", chance={"guess": "p"}, tolerance=0.5)
+    record = Record.model_construct(metrics=[Measure(**dataclasses.asdict(metric))])
+    assert aggregate.specs_of(record) == [metric]
