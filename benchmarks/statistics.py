@@ -2,8 +2,8 @@
 
     python benchmarks/statistics.py [--coverage] [--errors] [--correlation] [--speed] [--repeats 2000] [--only TEXT]
 
---coverage: how often the 95 % interval of a score holds the truth, how often it lies too high or too low, and its median
-    width. Clusters of 1 sample, of 5, and of 1 to 40 (ten sizes, so 30 clusters count as 9.8), the latter two
+--coverage: how often the 95 % interval of a score holds the truth, how often it lies too high or too low, and its
+    median width. Clusters of 1 sample, of 5, and of 1 to 40 (ten sizes, so 30 clusters count as 9.8), the latter two
     with intraclass correlation 0.3; "per category" where seven categories are averaged.
 --errors: how often the pairwise tests find a difference among equal models, after Holm; how often all true ranks lie in
     their intervals where the models differ.

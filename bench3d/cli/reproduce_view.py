@@ -23,8 +23,8 @@ STYLES: Mapping[Verdict, str] = {
     "not measured": "dim",
     "cannot be compared": "dim",
 }
-WIDE, MOST_LABEL = 92, 24
-"""Width of a terminal from which the spread over models has a column of its own; of the first column."""
+WIDE, LEAST_LABEL = 92, 10
+"""Width of a terminal from which the spread over models has a column of its own; of the first column at least."""
 
 
 def print_targets(targets: Sequence[LoadedTarget], out: Console) -> None:
@@ -123,6 +123,7 @@ def _print_cells(cells: Sequence[Compared], digits: int, models: bool, out: Cons
     headings += [*(["models"] if models else []), "published", "difference", "verdict"]
     lines = [_values(c, digits, by_category, models, spread) for c in cells]
     widths = [max(map(len, column)) for column in zip(headings, *lines, strict=True)]
+    widths[0] = max(min(widths[0], out.width - sum(widths[1:]) - 2 * len(widths)), LEAST_LABEL)
     groups: dict[str, list[tuple[Compared, list[str]]]] = {}
     for c, line in zip(cells, lines, strict=True):
         groups.setdefault(_row_heading(c) if by_category else _metric_heading(c), []).append((c, line))
@@ -130,13 +131,9 @@ def _print_cells(cells: Sequence[Compared], digits: int, models: bool, out: Cons
         out.print()
         out.print(Text(heading, style="bold"))
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=number_ == 0)
-        for place, name in enumerate(headings):
-            last = place in (0, len(headings) - 1)
-            width = None if place == 0 else widths[place]
-            table.add_column(
-                name, justify="left" if last else "right", no_wrap=place > 0, overflow="fold", width=width,
-                min_width=min(widths[0], MOST_LABEL) if place == 0 else None,
-            )  # fmt: skip
+        for place, (name, width) in enumerate(zip(headings, widths, strict=True)):
+            side = "left" if place in (0, len(headings) - 1) else "right"
+            table.add_column(name, justify=side, no_wrap=place > 0, overflow="fold", width=width)  # type: ignore[arg-type]
         for c, line in mine:
             table.add_row(*map(Text, line[:-1]), Text(line[-1], style=STYLES[c.verdict]))
         out.print(table)

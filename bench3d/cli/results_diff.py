@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 def register(group: typer.Typer) -> None:
     """Adds the command."""
-    group.command("diff", epilog="Example: bench3d results diff 3f2a91 7c04be --results bench3d-results")(diff)
+    group.command(
+        "diff",
+        short_help="Two runs, or two results folders, compared.",
+        epilog="Example: bench3d results diff 3f2a91 7c04be --results bench3d-results",
+    )(diff)
 
 
 def diff(

@@ -40,9 +40,11 @@ class Prefer(str, Enum):
 
 def register(group: typer.Typer) -> None:
     """Adds the command."""
-    group.command("merge", epilog="Example: bench3d results merge node1/results node2/results --into all --dry-run")(
-        merge
-    )
+    group.command(
+        "merge",
+        short_help="Several results folders into one.",
+        epilog="Example: bench3d results merge node1/results node2/results --into all --dry-run",
+    )(merge)
 
 
 def merge(

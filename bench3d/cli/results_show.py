@@ -43,7 +43,11 @@ class Sort(str, Enum):
 
 def register(group: typer.Typer) -> None:
     """Adds the command."""
-    group.command("show", epilog="Example: bench3d results show bench3d-results --task pascal3d-pose")(show)
+    group.command(
+        "show",
+        short_help="Runs in tables, or one run whole.",
+        epilog="Example: bench3d results show bench3d-results --task pascal3d-pose",
+    )(show)
 
 
 def show(

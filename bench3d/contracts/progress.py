@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 
 
@@ -13,6 +14,9 @@ class Progress:
 
     def advance(self, steps: int = 1, **values: float) -> None:
         """`steps` more are done; `values` are the latest losses or scores to show beside the bar."""
+
+    def report(self, step: int, values: Mapping[str, float]) -> None:
+        """For whoever keeps it: mean losses, or a held-out score, after `step` iterations of the stage."""
 
     def finish(self) -> None:
         """The stage is over."""

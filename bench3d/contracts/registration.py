@@ -75,9 +75,15 @@ class Registration:
         result_version: bumped by the author when outputs change; part of a run's identity.
         extras: importable top-level modules that must be installed.
         install: the command that installs what `extras` lacks.
+        api: version of this kind's contract that it was made for; None: that of the plugin.
+
+    `contract` is the version of the kind's contract (registration and what its factory makes) that this bench3d has,
+    `oldest_contract` the oldest that it still serves.
     """
 
     kind: ClassVar[str] = ""
+    contract: ClassVar[int] = 1
+    oldest_contract: ClassVar[int] = 1
     name: str
     summary: str
     factory: str
@@ -89,6 +95,7 @@ class Registration:
     url: str = ""
     extras: tuple[str, ...] = ()
     install: str = ""
+    api: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +212,20 @@ class ExecutorRegistration(Registration):
 
     kind: ClassVar[str] = "executor"
     default: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggerRegistration(Registration):
+    """factory(target: str) -> an object with any of the observing hooks' methods (bench3d.plugins.logs).
+
+    `target` is what `--log NAME:TARGET` means ("DIR", "PROJECT"), `default` what is taken without one, `folder`
+    whether it is a folder (then it is made absolute, so that every process writes to the same one).
+    """
+
+    kind: ClassVar[str] = "logger"
+    target: str = ""
+    default: str = ""
+    folder: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -162,6 +162,7 @@ class _Loop:
         if self.iteration % self.plan.history_every == 0 or self.iteration == self.plan.iterations:
             means = {name: value / self.summed for name, value in self.sums.items()}
             self.result.history.append({"iteration": self.iteration, **means})
+            self.progress.report(self.iteration, means)
             self.sums, self.summed = {}, 0
 
     def _evaluate(self) -> None:
@@ -170,6 +171,7 @@ class _Loop:
             return
         self.result.history.append({"iteration": self.iteration, "score": score})
         self.progress.advance(0, score=score)
+        self.progress.report(self.iteration, {"score": score})
         if self.result.best_score is None or score >= self.result.best_score:
             self.result.best_score, self.result.best_iteration = score, self.iteration
             save_state(self.folder / BEST_FILE, self.trainable.export())

@@ -2,12 +2,15 @@
 
     {"schema": "bench3d.board/1", "made": ISO 8601 in UTC, "bench3d": version,
      "cell_fields": the names of the members of a cell, "curve_fields": those of a point of a curve,
-     "tables": [{id, task, protocol, ..., "metrics": [...],
-                 "rows": [{id, identity, title, ..., "cells": {metric: {category: cell}}}], "reported": [...]}],
+     "tables": [{id, task, protocol, ..., "metrics": [{name, unit, higher_is_better, chance}],
+                 "rows": [{id, identity, title, ..., "cells": {metric: {category: cell}}, "curve": {metric: [point]}}],
+                 "reported": [...]}],
      "correlations": [...], "refused": [...]}
 
-Keys stand in one order and rows are lines, so that two builds can be compared by `diff`. Numbers have six significant
-digits; the records have all of them.
+Of a row what is empty is left out. The `mark` of a cell holds "b" (best of its column) or "e" (equal to it, as far
+as tests tell), and "t" where the interval is Student's. Keys stand in one order and rows are lines, so that two builds
+can be compared by `diff`. Numbers have six significant digits, intervals five: the records have all of them. A board of
+`BRIEF_FROM` rows or more has no curves here, they are in the records too.
 """
 
 from __future__ import annotations
@@ -26,17 +29,18 @@ from bench3d.leaderboard.board import Board, Cell, Correlation, Metric, Reported
 
 SCHEMA = "bench3d.board/1"
 FILE = "board.json"
-CELL_FIELDS = ("value", "low", "high", "method", "n", "clusters", "chance", "chance_name", "mark")
+CELL_FIELDS = ("value", "low", "high", "n", "clusters", "chance", "mark")
 CURVE_FIELDS = ("bin", "value", "low", "high", "n")
+BRIEF_FROM = 400
 _MOST_BYTES = 256_000_000
 _ROW = ("id", "title", "backbone", "adapter", "shape_model", "model", "family", "variant", "ranked", "unranked_because",
-        "rank", "groups", "coverage", "badge", "flags", "parameters", "fitted_parameters", "seconds_per_image",
+        "rank", "groups", "coverage", "badge", "parameters", "fitted_parameters", "seconds_per_image",
         "memory_bytes")  # fmt: skip
 _TABLE = ("id", "title", "task", "protocol", "summary", "dataset", "synthetic", "limited", "settings", "oracles",
           "headline", "categories", "comparisons", "notes")  # fmt: skip
 _LINKED = ("table_x", "table_y", "rho", "interval", "p_value", "n", "random_weights")
 
-JsonCell = tuple[float, float | None, float | None, str | None, int, int | None, float | None, str, str]
+JsonCell = tuple[float, float | None, float | None, int, int | None, float | None, str]
 
 
 class _Part(BaseModel):
@@ -73,20 +77,26 @@ class _Board(_Part):
     tables: list[_Table]
 
 
-def rounded(value: float | None) -> float | None:
-    """Six significant digits; None for what is no number."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+def rounded(value: float | None, digits: int = 6) -> float | None:
+    """So many significant digits; None for what is no number."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
+
+
+def is_brief(board: Board) -> bool:
+    """Whether the board is so large that its files leave out what the records have too."""
+    return sum(len(table.rows) for table in board.tables) >= BRIEF_FROM
 
 
 def board_json(board: Board) -> dict[str, Any]:
     """The JSON value of a board (see the top of this module)."""
+    curves = not is_brief(board)
     return {
         "schema": SCHEMA,
         "made": board.made,
         "bench3d": board.bench3d,
         "cell_fields": list(CELL_FIELDS),
         "curve_fields": list(CURVE_FIELDS),
-        "tables": [_table(t) for t in board.tables],
+        "tables": [_table(t, curves) for t in board.tables],
         "correlations": [_correlation(c) for c in board.correlations],
         "refused": [asdict(r) for r in board.refused],
     }
@@ -130,30 +140,54 @@ def read_board_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: Table, curves: bool) -> dict[str, Any]:
     found = {name: _plain(getattr(table, name)) for name in _TABLE}
-    found["metrics"] = [_metric(m) for m in table.metrics]
+    chances: dict[str, str] = {}
+    for row in table.rows:
+        for metric, cells in row.cells.items():
+            chances.setdefault(metric, next((c.chance_name for c in cells.values() if c.chance_name), ""))
+    found["metrics"] = [{**_metric(m), "chance": chances.get(m.name, "")} for m in table.metrics]
     found["reported"] = [_reported(r) for r in table.reported]
-    found["rows"] = [_row(r) for r in table.rows]
+    found["rows"] = [_row(r, curves) for r in table.rows]
     return found
 
 
-def _row(row: Row) -> dict[str, Any]:
-    record = row.entry.record
+def _row(row: Row, curves: bool) -> dict[str, Any]:
     found = {name: _plain(getattr(row, name)) for name in _ROW}
-    found["identity"] = record.identity.hash
-    found["marks"] = record.marks.model_dump(mode="json")
+    found["marks"] = marks_of(row)
+    found = {name: value for name, value in found.items() if value not in (None, "", [])}
+    found["identity"] = row.entry.record.identity.hash
     found["cells"] = {m: {c: cell_json(cell) for c, cell in cells.items()} for m, cells in row.cells.items()}
-    found["curve"] = {m: [_plain(list(point)) for point in points] for m, points in row.curve.items()}
+    if curves and row.curve:
+        found["curve"] = {m: [_plain(list(point)) for point in points] for m, points in row.curve.items()}
     return found
+
+
+def marks_of(row: Row) -> list[str]:
+    """What keeps a run from ranking beside others, and what was found about its record, in short words."""
+    marks = row.entry.record.marks
+    names = [
+        "synthetic-data" if marks.synthetic_data else "",
+        "random-weights" if marks.random_weights else "",
+        f"limited-{marks.limited}" if marks.limited else "",
+        *row.flags,
+    ]
+    return [name for name in names if name]
 
 
 def cell_json(cell: Cell) -> list[Any]:
-    """A cell as the list of its `CELL_FIELDS`; `mark` is "best", "tied" or ""."""
+    """A cell as the list of its `CELL_FIELDS`."""
     low, high = cell.interval or (None, None)
-    mark = "best" if cell.best else "tied" if cell.tied else ""
-    numbers = [rounded(cell.value), rounded(low), rounded(high)]
-    return [*numbers, cell.method, cell.n, cell.clusters, rounded(cell.chance), cell.chance_name, mark]
+    mark = ("b" if cell.best else "e" if cell.tied else "") + ("t" if cell.method == "student-t" else "")
+    return [
+        rounded(cell.value),
+        rounded(low, 5),
+        rounded(high, 5),
+        cell.n,
+        cell.clusters,
+        rounded(cell.chance, 5),
+        mark,
+    ]
 
 
 def _metric(metric: Metric) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from bench3d.contracts import NullProgress, Progress, TaskRegistration
 from bench3d.errors import DataError
 from bench3d.leaderboard.board import MEAN, Board, Metric, ReportedRow, Table
 from bench3d.leaderboard.entries import Entry, Refusal
-from bench3d.leaderboard.grouping import Group, grouped
+from bench3d.leaderboard.grouping import Group, grouped, misshapen
 from bench3d.leaderboard.links import correlations
+from bench3d.leaderboard.published import published_tables
 from bench3d.leaderboard.ranking import ranked_rows
 from bench3d.leaderboard.reported import reported_rows
 from bench3d.leaderboard.runs import read_run, specs_of
@@ -39,11 +40,11 @@ def build_board(
     turned_away = [*refused]
     finished = []
     for entry in entries:
-        if entry.record.status == "finished" and entry.record.scores:
+        wrong = _wrong(entry)
+        if wrong is None:
             finished.append(entry)
         else:
-            why = entry.record.message or "it has no scores"
-            turned_away.append(Refusal(path=_place(entry), reason=f"{entry.record.status}: {why}"))
+            turned_away.append(Refusal(path=_place(entry), reason=wrong))
     progress.start("comparing", len(finished))
     tables, aspects = [], {}
     for group in grouped(finished):
@@ -53,6 +54,8 @@ def build_board(
             tables.append(made)
             aspects[made.id] = _aspect(group)
     progress.finish()
+    if reported:
+        tables += published_tables({t.task for t in tables if not t.synthetic})
     made_at = (now or datetime.now(timezone.utc)).isoformat(timespec="seconds")
     return Board(
         tables=tables,
@@ -61,6 +64,13 @@ def build_board(
         made=made_at,
         bench3d=__version__,
     )
+
+
+def _wrong(entry: Entry) -> str | None:
+    """Why a run is in no table, None where it is in one."""
+    if entry.record.status != "finished" or not entry.record.scores:
+        return f"{entry.record.status}: {entry.record.message or 'it has no scores'}"
+    return misshapen(entry)
 
 
 def _place(entry: Entry) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench3d.errors import UsageError
 from bench3d.files import make_folder, write_text
-from bench3d.leaderboard.board import Board, Cell, ReportedRow, Row, Table
-from bench3d.leaderboard.board_file import FILE, board_text, read_board_json, rounded
+from bench3d.leaderboard.board import MEAN, Board, Cell, ReportedRow, Row, Table
+from bench3d.leaderboard.board_file import FILE, board_text, is_brief, marks_of, read_board_json, rounded
 from bench3d.leaderboard.latex import latex_table
 from bench3d.leaderboard.markdown import markdown_table
 from bench3d.leaderboard.safety import csv_cell
@@ -46,11 +46,11 @@ def export_all(board: Board, folder: Path) -> list[Path]:
         ValueError: a table's id is no name of a file.
     """
     out = make_folder(folder / FOLDER)
-    written = []
+    written, brief = [], is_brief(board)
     for table in board.tables:
         if _ID.fullmatch(table.id) is None:
             raise ValueError(f"{table.id!r} is no id of a table.")
-        texts = {".csv": table_csv(table)}
+        texts = {".csv": table_csv(table, brief)}
         if table.metrics:
             texts |= {".md": markdown_table(table), ".tex": latex_table(table, version=board.bench3d)}
         for suffix, text in texts.items():
@@ -61,23 +61,32 @@ def export_all(board: Board, folder: Path) -> list[Path]:
     return written
 
 
-def table_csv(table: Table) -> str:
-    """The long form of a table. No spreadsheet takes a cell for a formula; numbers have six significant digits."""
+def table_csv(table: Table, brief: bool = False) -> str:
+    """The long form of a table. No spreadsheet takes a cell for a formula; numbers have six significant digits.
+
+    `brief` leaves out the categories of all metrics but the headline, as is done on a board of `BRIEF_FROM` rows.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(v) for v in row] for row in long_rows(table))
+    writer.writerows([_cell(v) for v in row] for row in long_rows(table, brief))
     return stream.getvalue()
 
 
-def long_rows(table: Table) -> Iterator[list[Any]]:
-    """Values of `COLUMNS` per row, metric and category; None where there is nothing. Texts are not escaped."""
+def long_rows(table: Table, brief: bool = False) -> Iterator[list[Any]]:
+    """Values of `COLUMNS` per row, metric and category; None where there is nothing. Texts are not escaped.
+
+    Ranks and groups stand where they were found: with the mean of the headline.
+    """
     units = {m.name: m.unit for m in table.metrics}
     for row in table.rows:
-        first, last = _names(row), _standing(row)
+        names, about = _names(row), [row.ranked, ";".join(marks_of(row)), row.badge, "measured", None]
         for metric, cells in row.cells.items():
             for category, cell in cells.items():
-                yield [*first, metric, units.get(metric, ""), category, *_numbers(cell), *last]
+                headline = metric == table.headline
+                if headline or category == MEAN or not brief:
+                    ranks = _ranks(row) if headline and category == MEAN else [None, None, None]
+                    yield [*names, metric, units.get(metric, ""), category, *_numbers(cell), *ranks, *about]
     for reported in table.reported:
         for metric, values in reported.values.items():
             for category, value in values.items():
@@ -112,20 +121,13 @@ def _names(row: Row) -> list[Any]:
 
 def _numbers(cell: Cell) -> list[Any]:
     low, high = cell.interval or (None, None)
-    numbers = [rounded(v) for v in (cell.value, low, high)]
-    return [*numbers, cell.method, cell.n, cell.clusters, rounded(cell.chance)]
+    numbers = [rounded(cell.value), rounded(low, 5), rounded(high, 5)]
+    return [*numbers, cell.method, cell.n, cell.clusters, rounded(cell.chance, 5)]
 
 
-def _standing(row: Row) -> list[Any]:
+def _ranks(row: Row) -> list[Any]:
     low, high = row.rank or (None, None)
-    marks = row.entry.record.marks
-    names = [
-        "synthetic-data" if marks.synthetic_data else "",
-        "random-weights" if marks.random_weights else "",
-        f"limited-{marks.limited}" if marks.limited else "",
-        *row.flags,
-    ]
-    return [low, high, row.groups, row.ranked, ";".join(n for n in names if n), row.badge, "measured", None]
+    return [low, high, row.groups]
 
 
 def _reported(row: ReportedRow, metric: str, unit: str, category: str, value: float) -> list[Any]:

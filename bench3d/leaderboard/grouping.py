@@ -17,6 +17,25 @@ _COMPONENTS = ("backbone", "adapter", "shape_model")
 _LONGEST = 60
 
 
+def misshapen(entry: Entry) -> str | None:
+    """Why a measurement cannot be placed: the field that has not the shape that `bench3d run` writes; None for none."""
+    m = entry.record.identity.measurement
+    for name in ("task", "dataset", "backbone"):
+        part = m.get(name)
+        if not isinstance(part, Mapping) or not isinstance(part.get("name"), str):
+            return f"field identity.measurement.{name}: an object with a name is needed"
+    for name in ("adapter", "shape_model", "protocol"):
+        part = m.get(name)
+        if part is not None and not (isinstance(part, Mapping) and isinstance(part.get("name"), str)):
+            return f"field identity.measurement.{name}: neither null nor an object with a name"
+    if not isinstance(m["dataset"].get("synthetic", False), bool):
+        return "field identity.measurement.dataset.synthetic: neither true nor false"
+    limit = m.get("limit")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+        return "field identity.measurement.limit: neither null nor a whole number"
+    return None
+
+
 @dataclass
 class Group:
     """Entries of one table. `data` is category -> fingerprint of all of them; `key` what they have in common."""

@@ -81,11 +81,11 @@ def compare_target(loaded: LoadedTarget, entries: Sequence[Entry]) -> Comparison
 
 def _compared(cell: PublishedCell, selection: Selection) -> Compared:
     one, key = cell.one, (cell.place, cell.one.task)
-    asked = (one.metric, one.category, cell.categories, cell.block.mean == "record")
     if cell.tolerance is None:
         return Compared(cell, None, 0, None, "cannot be compared")
-    apart = measure(selection.apart.get(key, ()), *asked)
-    measured = measure(selection.counted.get(key, ()), *asked)
+    asked = (one.metric, one.category, cell.categories)
+    apart = measure(selection.apart.get(key, ()), *asked, from_record=True)
+    measured = measure(selection.counted.get(key, ()), *asked, from_record=cell.block.mean == "record")
     wanted = len(selection.models.get(key, ()))
     allowed = cell.tolerance.value
     if measured is None:

@@ -62,8 +62,10 @@ def read_run(entry: Entry, specs: Mapping[str, MetricSpec]) -> Run:
     samples = iter_samples(entry.sidecar, max_bytes=None)
     try:
         columns = Columns.of(samples)
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise DataError(f"{entry.sidecar.name}: a line lacks {error}.") from error
+    except (TypeError, AttributeError) as error:
+        raise DataError(f"{entry.sidecar.name} is no sidecar: {error}.") from error
     if record.samples_sha256 is not None and samples.sha256 != record.samples_sha256:
         raise DataError(f"{entry.sidecar.name} is not the sidecar that this record was published with.")
     run = Run(entry)
@@ -72,7 +74,7 @@ def read_run(entry: Entry, specs: Mapping[str, MetricSpec]) -> Run:
             continue
         try:
             run.rows[name] = metric_rows(spec, columns)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise DataError(f"{entry.sidecar.name}, metric {name}: {error}.") from error
     if record.headline not in run.rows:
         run.unranked = "no values of single samples"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench3d.leaderboard.markdown import escape_markdown
+from bench3d.leaderboard.safety import plain_text
 from bench3d.leaderboard.validate import Validation
 from bench3d.leaderboard.validate_case import Finding
 from bench3d.records import Record, Score, short
@@ -28,7 +29,7 @@ def pull_request(records: Sequence[Record], checked: Validation, size: int) -> t
     tasks = sorted({_name(r, "task") for r in records})
     labels = sorted({r.label for r in records})
     what = labels[0] if len(labels) == 1 else f"{labels[0]} and {len(labels) - 1} more"
-    title = f"Leaderboard: {what} on {', '.join(tasks)}"[:200]
+    title = plain_text(f"Leaderboard: {what} on {', '.join(tasks)}", 200)
     lines = [f"Adds {runs} to the leaderboard, written by `bench3d leaderboard submit`.", ""]
     for record in records:
         lines += _section(record)

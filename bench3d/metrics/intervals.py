@@ -5,9 +5,9 @@ more than Satterthwaite's degrees of freedom. A hundred clusters of which three 
 
 - A mean or ratio, from 30 effective clusters on: studentised bootstrap over clusters, drawn inside each category (Efron
   and Tibshirani, chapter 12). The percentile interval is too short, and blind to skewed errors.
-- A median: percentile bootstrap, its quantiles widened for the number of clusters (Hesterberg, What Teachers
-  Should Know about the Bootstrap, 2015, section 4.1).
-- Fewer: Student's t on the jackknife over clusters ("CR3"; Cameron and Miller, 2015, section VI), the degrees of freedom
+- A median: percentile bootstrap, its quantiles widened for the number of clusters (Hesterberg, What Teachers Should
+  Know about the Bootstrap, 2015, section 4.1).
+- Fewer: Student's t on the jackknife over clusters (CR3; Cameron and Miller, 2015, section VI), the degrees of freedom
   those of the effective clusters. A median of one category: Woodruff's interval (1952), across categories its width.
 - A fraction, at any number: Wilson's score interval, as many observations as give the jackknife's standard error, and
   Student's quantile (Dean and Pagano, Evaluating Confidence Interval Methods for Binomial Proportions in Clustered

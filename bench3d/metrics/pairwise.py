@@ -83,9 +83,9 @@ def pairwise(
 
     `across` as in `intervals.interval_across`; `samples` gives the fixed numbers for "samples". Degrees of freedom
     are those of Satterthwaite over categories, each with one less than its effective clusters (see `intervals`).
-    Models that agree in every row have p = 1. No p-value is below 2^(1 - C), which is what flipping the signs of C
-    clusters can resolve: with few clusters, or differences that are the same everywhere, Student's t alone would
-    claim more.
+    Models that agree in every row have p = 1. Where the difference is the same in every cluster, and for medians,
+    whose standard error is rough with few clusters, no p-value is below 2^(1 - C): that is what flipping the signs
+    of C clusters can resolve.
 
     Raises:
         ValueError: no groups, shapes that disagree, a weighted or pooled median.
@@ -93,7 +93,7 @@ def pairwise(
     _check(groups, statistic, across)
     names = sorted(groups)
     if across == "pooled":
-        return _tested(_compare([groups[n] for n in names], "mean"), level)
+        return _tested(_compare([groups[n] for n in names], "mean"), "mean", level)
     parts = [_compare([groups[n]], statistic) for n in names]
     fixed = [1.0 if across == "macro" or samples is None else float(samples[n]) for n in names]
     share = np.array([s * (part.clusters[0] > 0) for s, part in zip(fixed, parts, strict=True)])
@@ -104,7 +104,7 @@ def pairwise(
     compared = _Compared(
         np.asarray(difference), variances, [p.freedoms[0] for p in parts], [p.clusters[0] for p in parts]
     )
-    return _tested(compared, level)
+    return _tested(compared, statistic, level)
 
 
 def _check(groups: Mapping[str, Group], statistic: str, across: str) -> None:
@@ -231,7 +231,7 @@ def _variances(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.maximum(found, 0.0) * (count - 1) / count
 
 
-def _tested(compared: _Compared, level: float) -> Pairwise:
+def _tested(compared: _Compared, statistic: Statistic, level: float) -> Pairwise:
     """Student's t of the differences."""
     difference = compared.difference
     counts = np.sum(compared.clusters, axis=0)
@@ -243,7 +243,8 @@ def _tested(compared: _Compared, level: float) -> Pairwise:
         error = np.sqrt(variance)
         p = 2 * stats.t.sf(np.abs(difference) / error, freedom)
         p = np.where((variance == 0) & (difference == 0), 1.0, p)
-        p = np.where(np.isnan(variance), np.nan, np.maximum(p, 2.0 ** (1.0 - counts)))
+        alike = (variance <= 1e-20 * difference**2) | (statistic == "median")
+        p = np.where(np.isnan(variance), np.nan, np.maximum(p, np.where(alike, 2.0 ** (1.0 - counts), 0.0)))
         half = stats.t.ppf(0.5 + level / 2, freedom) * error
     shared = counts > 0
     np.fill_diagonal(p, np.nan)

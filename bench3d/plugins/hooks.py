@@ -92,3 +92,26 @@ def bench3d_sample_done(values: Mapping[str, Any]) -> None:
 @hookspec
 def bench3d_run_finished(record: Any) -> None:
     """Observe: a record was written. `record` is the bench3d.records.schema.Record."""
+
+
+@hookspec
+def bench3d_fit_step(
+    component: str, category: str | None, recipe: str, stage: str, step: int, values: Mapping[str, float]
+) -> None:
+    """Observe: a fit reports its training. Called at the reports of `bench3d.fit` (and of whoever calls
+    `Progress.report`): every 50 iterations or what the fit says, and after each held-out evaluation.
+
+    Args:
+        component: the adapter or shape model.
+        category: None where one artifact serves all.
+        recipe: hash of what goes into the fit. One that goes on after an interruption keeps it, and may report once
+            more what it had reported since its last saved state.
+        stage: of the fit, as its progress shows it.
+        step: iterations done in this stage, from 1.
+        values: mean losses since the last report, learning rates; or the held-out "score", higher is better.
+    """
+
+
+@hookspec
+def bench3d_fit_finished(component: str, category: str | None, recipe: str, facts: Mapping[str, Any]) -> None:
+    """Observe: a fit is done and its artifact stands. `facts` are the artifact's own, not to be changed."""

@@ -1,76 +1,178 @@
-"""Loading: each entry point in its own try, so that one broken plugin never takes the others down."""
+"""Loading: each entry point in its own try and in limited time, so that no broken plugin takes the others down."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+import sys
+import time
 import traceback
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint
+from types import ModuleType
 
 import pluggy
 
 from bench3d.contracts import Registration
-from bench3d.plugins import hooks
+from bench3d.plugins import hooks, probe, watch
+from bench3d.plugins.points import GROUP, HOST, ONLY, Point, Selection, in_order, installed
 from bench3d.plugins.registry import REGISTRATIONS, Failure, Plugin, Registry
+from bench3d.plugins.versions import Unfit, check_api, check_contract, explain, working_on
 
-GROUP = "bench3d"
-HOST = "bench3d"  # its own distribution: loaded first, so that its names cannot be taken over
-
-
-class WrongAnswer(Exception):
-    """A plugin gave something that its hook does not allow."""
+__all__ = ["GROUP", "HOST", "build_registry", "load_registry", "try_out"]
 
 
 @functools.cache
 def load_registry() -> Registry:
     """The registry of everything installed, loaded once per process. Never raises for a broken plugin."""
-    return build_registry(entry_points(group=GROUP))
+    return build_registry()
 
 
-def build_registry(points: Iterable[EntryPoint]) -> Registry:
-    """Loads entry points in a fixed order: bench3d's own, then by distribution and entry-point name."""
+def build_registry(found: Iterable[EntryPoint] | None = None) -> Registry:
+    """Loads entry points in a fixed order: bench3d's own, then by distribution and entry-point name.
+
+    Args:
+        found: the entry points; None for those installed.
+    """
+    points = installed() if found is None else in_order(found)
     registry = Registry()
-    for point in sorted(points, key=_order):
-        distribution, version = _origin(point)
-        try:
-            plugin = _load(point, distribution, version)
-            found = _registered(plugin)
-        except (Exception, SystemExit) as error:
-            registry.failures.append(Failure(point.name, distribution, _reason(error), traceback.format_exc()))
-            continue
-        registry.plugins.append(plugin)
-        for registration in found:
-            registry.add(registration, distribution)
+    selection = Selection.from_environment()
+    registry.notices += selection.unknown(points)
+    chosen = []
+    for point in points:
+        reason = selection.reason(point)
+        if reason is None:
+            chosen.append(point)
+        else:
+            registry.excluded.append(_failure(point, "excluded", reason, f"Change or unset {ONLY}."))
+    seconds = watch.limit_seconds()
+    memory = _tried([p for p in chosen if not p.own], seconds) if seconds else None
+    for point in chosen:
+        verdict = "" if point.own or memory is None else memory.verdict(point)
+        if verdict:
+            registry.failures.append(_given_up(point, verdict))
+        elif verdict is None and watch.completing():
+            continue  # never seen: a shell that waits for names is no time to try it
+        else:
+            _add(registry, point, 0 if point.own else seconds, memory)
+    if memory is not None:
+        memory.save()
     return registry
 
 
-def _origin(point: EntryPoint) -> tuple[str, str]:
-    if point.dist is None:
-        return "unknown", ""
-    return point.dist.name or "unknown", point.dist.version or ""
+def try_out(point: Point) -> tuple[Failure | None, int]:
+    """Loads one plugin into a registry of its own: why it is left out, and how many registrations it makes."""
+    registry = Registry()
+    _add(registry, point, 0, None)
+    return next(iter(registry.failures), None), len(registry.registrations())
 
 
-def _order(point: EntryPoint) -> tuple[bool, str, str]:
-    distribution, _ = _origin(point)
-    return distribution != HOST, distribution.casefold(), point.name
+def _tried(points: list[Point], seconds: float) -> watch.Memory:
+    """What is known of third-party plugins; those not known are tried in a child, where that can be remembered."""
+    memory = watch.Memory.load()
+    new = [p for p in points if memory.verdict(p) is None]
+    if not new or watch.completing():
+        return memory
+    if not memory.writable():
+        for point in new:
+            memory.known[point.stamp()] = {}
+        return memory
+
+    def waiting(point: Point) -> None:
+        print(f"Waiting for the plugin {point.name} (package {point.distribution}) to load ...", file=sys.stderr)
+
+    for trial in probe.try_in_turn(new, seconds, waiting):
+        if trial.state == "untried":
+            memory.known.setdefault(trial.point.stamp(), {})
+        else:
+            memory.learn(trial.point, "" if trial.safe else trial.reason)
+    return memory
 
 
-def _load(point: EntryPoint, distribution: str, version: str) -> Plugin:
-    module = point.load()
+def _add(registry: Registry, point: Point, seconds: float, memory: watch.Memory | None) -> None:
+    """Loads one plugin into the registry, or notes why not."""
+    begun = time.perf_counter()
+    try:
+        with working_on(point.name), _no_output(point):
+            plugin, found = watch.within(seconds, lambda: _load(point))
+    except watch.TimedOut:
+        reason = f"its import took more than {seconds:g} s."
+        if memory is not None:
+            memory.learn(point, reason)
+        registry.failures.append(_given_up(point, reason))
+        return
+    except (Exception, SystemExit) as error:
+        told = error if isinstance(error, Unfit) else explain(error)
+        state, hint = (told.state, told.hint) if told else ("left out", _next_step(point, error))
+        reason = told.reason if told else _reason(error)
+        registry.failures.append(_failure(point, state, reason, hint, traceback.format_exc()))
+        return
+    plugin.seconds = time.perf_counter() - begun
+    registry.plugins.append(plugin)
+    for registration in found:
+        try:
+            check_contract(registration, point.distribution)
+        except Unfit as error:
+            registry.failures.append(_failure(point, error.state, error.reason, error.hint))
+            continue
+        registry.add(registration, point.distribution, point.name)
+
+
+def _failure(point: Point, state: str, reason: str, hint: str, trace: str = "") -> Failure:
+    return Failure(point.name, point.distribution, reason, trace, state, hint, point.version)
+
+
+def _given_up(point: Point, reason: str) -> Failure:
+    hint = (
+        f"It is tried again when it is installed anew or edited, and by `bench3d doctor`; {watch.SECONDS} is the limit, "
+        f"{ONLY}=-{point.name} leaves it out for good."
+    )
+    return _failure(point, "timed out" if "took more than" in reason else "crashed", reason, hint)
+
+
+def _next_step(point: Point, error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"Install what it needs ({error.name.partition('.')[0]}), or leave it out by {ONLY}=-{point.name}."
+    return f"Tell its author (`bench3d doctor --debug` shows the traceback), or leave it out by {ONLY}=-{point.name}."
+
+
+@contextlib.contextmanager
+def _no_output(point: Point) -> Iterator[None]:
+    """What a plugin prints while it loads goes to standard error: standard output belongs to the command."""
+    if point.own:
+        yield
+    elif watch.completing():
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+                yield
+    else:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+
+
+def _load(point: Point) -> tuple[Plugin, list[Registration]]:
+    module = point.entry().load()
+    if isinstance(module, ModuleType):
+        check_api(module, point.distribution)
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     manager.register(module, name=point.name)
     manager.check_pending()  # a misspelt hook would otherwise never be called, silently
     if not manager.get_hookcallers(module):
-        raise WrongAnswer(f"{point.value} implements no hook (is a function marked with @hookimpl?)")
-    return Plugin(point.name, distribution, version, module, manager)
+        raise Unfit(
+            f"{point.value} implements no hook (is a function marked with @hookimpl?).",
+            "See the documentation of bench3d.plugins.hooks.",
+        )
+    plugin = Plugin(point.name, point.distribution, point.version, module, manager)
+    return plugin, _registered(plugin)
 
 
 def _registered(plugin: Plugin) -> list[Registration]:
     found: list[Registration] = []
     for answer in plugin.manager.hook.bench3d_register():
         if isinstance(answer, (str, bytes, Registration)) or not isinstance(answer, Iterable):
-            raise WrongAnswer(f"bench3d_register must return a list of registrations, not {type(answer).__name__}")
+            raise Unfit(f"bench3d_register must return a list of registrations, not {type(answer).__name__}.")
         for item in answer:
             _check(item)
             found.append(item)
@@ -79,18 +181,17 @@ def _registered(plugin: Plugin) -> list[Registration]:
 
 def _check(item: object) -> None:
     if not isinstance(item, REGISTRATIONS):
-        raise WrongAnswer(f"bench3d_register returned {type(item).__name__}, which is not a registration")
+        raise Unfit(f"bench3d_register returned {type(item).__name__}, which is not a registration.")
     if not isinstance(item.name, str) or not item.name or any(c.isspace() for c in item.name):
-        raise WrongAnswer(f"{type(item).__name__} has the name {item.name!r}: a word without spaces is needed")
+        raise Unfit(f"{type(item).__name__} has the name {item.name!r}: a word without spaces is needed.")
     for key in ("factory", "settings", "presets"):
         value = getattr(item, key)
         if value is None and key != "factory":
             continue
         if not isinstance(value, str) or not all(value.partition(":")):
-            raise WrongAnswer(f'{item.kind} {item.name} has {key}={value!r}: write it as "module:name"')
+            raise Unfit(f'{item.kind} {item.name} has {key}={value!r}: write it as "module:name".')
 
 
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    kind = "" if isinstance(error, WrongAnswer) else f"{type(error).__name__}: "
-    return f"{kind}{text or 'no message'}".rstrip(".") + "."
+    return f"{type(error).__name__}: {text or 'no message'}".rstrip(".") + "."

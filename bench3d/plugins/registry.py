@@ -17,13 +17,16 @@ from bench3d.contracts import (
     CommandRegistration,
     DatasetRegistration,
     ExecutorRegistration,
+    LoggerRegistration,
     Registration,
     RendererRegistration,
     ShapeModelRegistration,
     TaskRegistration,
 )
 from bench3d.errors import UnknownNameError, UsageError
+from bench3d.plugins import tracing
 from bench3d.plugins.names import did_you_mean, resolve
+from bench3d.plugins.observers import OBSERVER_HOOKS, Observers
 
 log = logging.getLogger("bench3d.plugins")
 
@@ -35,6 +38,7 @@ REGISTRATIONS: tuple[type[Registration], ...] = (
     DatasetRegistration,
     RendererRegistration,
     ExecutorRegistration,
+    LoggerRegistration,
     CommandRegistration,
 )
 KINDS: tuple[str, ...] = tuple(r.kind for r in REGISTRATIONS)
@@ -42,12 +46,19 @@ KINDS: tuple[str, ...] = tuple(r.kind for r in REGISTRATIONS)
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin that could not be loaded: which, from where, and why in one line. `trace` is for --debug."""
+    """A plugin (or one registration of it) that is not used: which, from where, and why in one line.
+
+    `trace` is for --debug. `state` is left out, other version, timed out, crashed or excluded (by BENCH3D_PLUGINS);
+    `hint` is the next step.
+    """
 
     plugin: str
     distribution: str
     reason: str
     trace: str = ""
+    state: str = "left out"
+    hint: str = ""
+    version: str = ""
 
     def sentence(self) -> str:
         """One line for a terminal."""
@@ -62,6 +73,7 @@ class Collision:
     name: str
     kept: str
     left_out: str
+    plugin: str = ""  # entry point whose registration was left out
 
     def sentence(self) -> str:
         """One line for a terminal."""
@@ -71,33 +83,59 @@ class Collision:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plugin:
-    """One loaded entry point. `manager` knows only this plugin, so that one's exception never stops another."""
+    """One loaded entry point. `manager` knows only this plugin, so that one's exception never stops another.
+
+    `seconds` is what its import and registering took.
+    """
 
     name: str
     distribution: str
     version: str
     module: ModuleType
     manager: pluggy.PluginManager
+    seconds: float = 0.0
+
+    def implements(self, hook: str) -> bool:
+        """Whether it has a function for this hook."""
+        return bool(getattr(self.manager.hook, hook).get_hookimpls())
 
 
 @dataclass
 class Registry:
-    """Registrations by kind and name, plugin failures and collisions, and the hooks of the loaded plugins."""
+    """Registrations by kind and name, plugin failures and collisions, and the hooks of the loaded plugins.
+
+    `excluded` are left out on the user's word, `notices` sentences about that word.
+    """
 
     plugins: list[Plugin] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     collisions: list[Collision] = field(default_factory=list)
+    excluded: list[Failure] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     _entries: dict[tuple[str, str], tuple[Registration, str]] = field(default_factory=dict)
+    _owners: dict[tuple[str, str], str] = field(default_factory=dict)
+    _observers: Observers | None = None
 
-    def add(self, registration: Registration, distribution: str) -> None:
-        """Adds a registration, or notes a collision when the name is taken."""
+    def add(self, registration: Registration, distribution: str, plugin: str = "") -> None:
+        """Adds a registration of a distribution's plugin, or notes a collision when the name is taken."""
         key = (registration.kind, registration.name)
         if key in self._entries:
-            self.collisions.append(Collision(*key, kept=self._entries[key][1], left_out=distribution))
+            kept = self._entries[key][1]
+            self.collisions.append(Collision(*key, kept=kept, left_out=distribution, plugin=plugin))
         else:
             self._entries[key] = (registration, distribution)
+            self._owners[key] = plugin
+
+    def sentences(self) -> list[str]:
+        """What a command says once of plugins that are not used as they are installed."""
+        return [*(f.sentence() for f in self.failures), *(c.sentence() for c in self.collisions), *self.notices]
+
+    def of(self, plugin: Plugin) -> list[Registration]:
+        """What a plugin registered and is used."""
+        mine = (plugin.distribution, plugin.name)
+        return [r for r in self.registrations() if (self.distribution(r), self._owners[r.kind, r.name]) == mine]
 
     def registrations(self, kind: str | None = None) -> list[Registration]:
         """Registrations of a kind (None: of all), by kind and name."""
@@ -166,8 +204,10 @@ class Registry:
     def answers(self, hook: str, **kwargs: Any) -> Iterator[tuple[Plugin, Any]]:
         """What each plugin answers to a hook, None left out. A plugin that raises is logged and skipped."""
         for plugin in self.plugins:
+            if not plugin.implements(hook):
+                continue
             try:
-                results = getattr(plugin.manager.hook, hook)(**kwargs)
+                results = tracing.call(plugin.name, hook, getattr(plugin.manager.hook, hook), kwargs)
             except Exception as error:
                 log.warning("Plugin %s failed in %s: %s: %s", plugin.name, hook, type(error).__name__, error)
                 log.debug("traceback", exc_info=True)
@@ -175,9 +215,15 @@ class Registry:
             yield from ((plugin, r) for r in results)
 
     def notify(self, hook: str, **kwargs: Any) -> None:
-        """Tells the observers; what they raise is logged, never fatal."""
-        for _ in self.answers(hook, **kwargs):
-            pass
+        """Tells the observers, each in a thread of its own; `bench3d_run_finished` waits for them, within bounds.
+
+        What they raise is logged, never fatal; one that hangs is given up (bench3d.plugins.observers).
+        """
+        if self._observers is None:
+            self._observers = Observers([(p.name, p.manager.hook) for p in self.plugins if _observes(p)])
+        self._observers.notify(hook, kwargs)
+        if hook == "bench3d_run_finished":
+            self._observers.flush()
 
     def estimate(self, plan: Any) -> dict[str, float]:
         """The largest answer to `bench3d_estimate` per key; empty where no plugin knows."""
@@ -189,6 +235,10 @@ class Registry:
             except (TypeError, ValueError):
                 log.warning("Plugin %s gave no mapping of numbers as its estimate.", plugin.name)
         return total
+
+
+def _observes(plugin: Plugin) -> bool:
+    return any(plugin.implements(hook) for hook in OBSERVER_HOOKS)
 
 
 def missing_extras(registration: Registration) -> list[str]:

@@ -65,7 +65,7 @@ def parse_share(text: str) -> float | int:
         share = float(word[:-1]) / 100 if word.endswith("%") else int(word)
     except ValueError:
         share = 0
-    if share <= 0 or (isinstance(share, float) and share > 1):
+    if not (0 < share <= 1 if isinstance(share, float) else share >= 1):
         raise UsageError(f"--sample {text} is no part of the samples.", "Give 5%, a number such as 20, or all.")
     return share
 

@@ -25,6 +25,7 @@ from bench3d.files import make_folder, output_errors, remove_temporaries, write_
 from bench3d.records import Busy, Claim, Watch, newest, publish_folder
 from bench3d.runner.jobs import FitJob, is_artifact
 from bench3d.runner.models import create_fitted
+from bench3d.runner.observed import ObservedProgress, fit_finished
 from bench3d.runner.sources import Component
 
 NOTE = "fit.json"
@@ -77,7 +78,9 @@ def ensure_artifact(job: FitJob, making: Making) -> Artifact:
         for left in job.attempts():  # ours where another process was first, and what has become needless
             shutil.rmtree(left, ignore_errors=True)
         making.progress.say(f"Fitted {_name(job)} in {fit_seconds(job) or 0:.0f} s: {job.folder}")
-        return _checked(fitter.load(job.folder), job, job.folder)
+        artifact = _checked(fitter.load(job.folder), job, job.folder)
+    fit_finished(job, artifact)
+    return artifact
 
 
 @contextlib.contextmanager
@@ -125,7 +128,7 @@ def _fit(fitter: Any, job: FitJob, making: Making, work: Path) -> None:
         category=job.category,
         categories=making.categories,
         resume=True,
-        progress=making.progress,
+        progress=ObservedProgress(making.progress, job),
     )
     with _timed(job, work):
         artifact = fitter.fit(making.model, making.source, context)

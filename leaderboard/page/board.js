@@ -34,7 +34,8 @@ function addTheme() {
 function keyOf(row, column, kind) {
   const cell = row.cells[column];
   if (kind === "text") return cell.textContent.trim().toLowerCase() || null;
-  return cell.dataset.v === undefined || cell.dataset.v === "" ? null : Number(cell.dataset.v);
+  const number = parseFloat(cell.dataset.v ?? cell.textContent.trim().split(/\s/)[0].replaceAll(",", "").replace("−", "-"));
+  return Number.isNaN(number) ? null : number;
 }
 
 function compare(a, b, direction) {

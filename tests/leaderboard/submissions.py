@@ -6,11 +6,16 @@ import gzip
 import hashlib
 import json
 import shutil
+import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from bench3d.contracts import NullProgress
+from bench3d.plugins import load_registry
 from bench3d.records import identity_hash
 from bench3d.runner import RunSpec, execute, plan_run
 
@@ -82,10 +87,26 @@ class Desk:
         return answer.code, [(f["level"], f["check"], f["sentence"], Path(f["file"]).name, f["field"]) for f in found]
 
 
-def make_desk(install, cli, tmp_path, monkeypatch, made={}):  # noqa: B006 - the run is made once for all tests
+@contextmanager
+def installed(site):
+    """The fake plugin, for all tests of a module: every installation costs the registry."""
+    module = "fakes_plugin"
+    (site / f"{module}.py").write_text(FAKES.read_text())
+    info = site / "fakes-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[bench3d]\nfakes = {module}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        load_registry.cache_clear()
+        yield
+    load_registry.cache_clear()
+    sys.modules.pop(module, None)
+
+
+def make_desk(cli, tmp_path, monkeypatch, made={}):  # noqa: B006 - the run is made once for all tests
     """See `Desk`: errors car 5, 15, 40, 100 and chair 5, 100; a commit that is clean."""
     monkeypatch.setattr("bench3d.records.provenance.source_commit", lambda: "c" * 40)
-    install("fakes", FAKES.read_text())
     root = tmp_path / "desk"
     spec = RunSpec(
         backbone="fake-net", task="fake-task", shape_model="fake-shape", data=root / "data", results=root / "results",

@@ -13,6 +13,7 @@ from bench3d.errors import DataError
 from bench3d.leaderboard.board import MEAN
 from bench3d.leaderboard.build import build_board
 from bench3d.leaderboard.entries import find_entries
+from bench3d.records import identity_hash
 
 N = 60
 
@@ -132,6 +133,36 @@ def test_a_swapped_sidecar_a_broken_record_and_an_unfinished_run_are_refused_wit
     assert reasons["failed"] == "failed: ValueError: no"
 
 
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"task": {"name": 3}}, "task"),
+        ({"protocol": "paper"}, "protocol"),
+        ({"dataset": {"name": "made", "synthetic": "yes"}}, "dataset.synthetic"),
+        ({"adapter": ["a"]}, "adapter"),
+        ({"limit": "many"}, "limit"),
+    ],
+)
+def test_a_measurement_of_another_shape_is_refused_by_its_field(tmp_path, change, field):
+    path = add(tmp_path, "net", 0.5)
+    value = json.loads(path.read_text())
+    value["identity"]["measurement"].update(change)
+    value["identity"]["hash"] = identity_hash(value["identity"]["measurement"])
+    path.write_text(json.dumps(value))
+    board = board_of(tmp_path)
+    assert board.tables == [] and f"measurement.{field}:" in board.refused[0].reason
+
+
+def test_a_sidecar_of_another_shape_is_refused(tmp_path):
+    path = add(tmp_path, "net", 0.5)
+    sidecar = path.parent / "samples.jsonl"
+    sidecar.write_text(sidecar.read_text().replace('"error": 10.0', '"error": "ten", "parts": [1]'))
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps({**value, "samples_sha256": None}))
+    board = board_of(tmp_path)
+    assert board.tables == [] and "samples.jsonl" in board.refused[0].reason
+
+
 def test_without_a_sidecar_a_run_is_shown_but_not_ranked(tmp_path):
     add(tmp_path, "whole", 0.5)
     (add(tmp_path, "bare", 0.9).parent / "samples.jsonl").unlink()
@@ -171,3 +202,20 @@ def test_two_tasks_are_correlated_over_the_models_that_both_have(tmp_path, monke
     assert (link.n, link.rho) == (5, 1.0) and {p.title for p in link.points} == set(rights)
     assert link.interval[0] > 0 and link.interval[1] == 1.0 and link.p_value == pytest.approx(2 / 120)
     assert bench3d.leaderboard.links.correlations(tables, dict.fromkeys(aspects, "pose")) == []
+
+
+def test_what_papers_report_stands_beside_measured_rows_or_alone(tmp_path):
+    task = {"name": "pascal3d-pose", "result_version": 1, "settings": {}}
+    add(tmp_path, "net", 0.5, task=task)
+    entries, _ = find_entries([tmp_path])
+    board = build_board(entries)
+    measured = board.tables[0]
+    assert (measured.task, len(measured.rows)) == ("pascal3d-pose", 1)
+    common3d = next(r for r in measured.reported if r.method == "Common3D")
+    assert common3d.values["accuracy@30deg"] == {"bus": 82.9, "car": 99.3, MEAN: 75.3}
+    assert "over 7 categories" in common3d.differs
+    alone = {t.task: t for t in board.tables[1:]}
+    assert "pascal3d-pose" not in alone and {"spair71k", "objectnet3d-pose", "tapvid-davis"} <= set(alone)
+    assert all(t.rows == () and t.reported and t.protocol == "as published" for t in alone.values())
+    assert not alone["multiview-equivariance"].metrics[0].higher_is_better
+    assert build_board(entries, reported=False).tables[0].reported == ()

@@ -104,6 +104,15 @@ def test_only_samples_that_both_have_count(tmp_path):
     assert one.a == pytest.approx(100 / 3) and one.b == 100.0
 
 
+def test_a_sample_without_a_value_in_one_run_does_not_count(tmp_path):
+    lines = samples_of({"car": [10, 40, 10, 40]})
+    other = [dict(line, error_deg=None if i == 1 else 10.0) for i, line in enumerate(lines)]
+    a = make_run(tmp_path / "a", {}, samples=lines)
+    b = make_run(tmp_path / "b", {}, backbone="rgb", samples=other)
+    one = found(compare(a, b), ACCURACY.name, "car")
+    assert one.a == pytest.approx(200 / 3) and one.b == 100.0 and (one.n, one.clusters) == (3, 3)
+
+
 def test_a_right_and_a_wrong_answer_come_before_two_wrong_ones(tmp_path):
     a = make_run(tmp_path / "a", {"car": [10, 35, 25, 50]})
     b = make_run(tmp_path / "b", {"car": [10, 175, 35, 20]}, backbone="rgb")

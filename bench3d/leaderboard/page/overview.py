@@ -123,7 +123,7 @@ def _link(board: Board, link: Correlation) -> dict[str, Any]:
         "link": link,
         "x": board.table(link.table_x),
         "y": board.table(link.table_y),
-        "svg": Markup(plots.correlation(link)),  # noqa: S704 - F2's door escapes every text
+        "svg": Markup(plots.correlation(link)),  # which escapes every text
         "rho": None if link.rho is None else number(link.rho, ""),
         "interval": [number(end, "") for end in link.interval] if link.interval else None,
         "p": None if link.p_value is None else _p_text(link.p_value),

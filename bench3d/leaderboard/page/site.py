@@ -16,11 +16,13 @@ from bench3d.files import output_errors
 from bench3d.leaderboard import plots
 from bench3d.leaderboard.board import Board, Row, Table
 from bench3d.leaderboard.page.files import MARKER, replaced_folder
+from bench3d.leaderboard.page.listing import sections, shared, split
 from bench3d.leaderboard.page.overview import overview
 from bench3d.leaderboard.page.pictures import Picture, thumbnails
 from bench3d.leaderboard.page.run_page import run_context
 from bench3d.leaderboard.page.table_page import table_context
 from bench3d.leaderboard.page.templates import asset, environment
+from bench3d.runner.memo import planning_session
 
 if TYPE_CHECKING:
     from bench3d.leaderboard.changes import Changes
@@ -75,10 +77,11 @@ def write_site(
             site.text(name, asset(name))
         site.page("index.html", "index", **overview(board, changes, _files))
         shots = thumbnails(board, folder / "runs", picture_bytes, progress) if pictures else {}
-        for table in board.tables:
-            site.page(f"tables/{table.id}.html", "table", **table_context(table, _files(table), board.made))
-            site.records(table)
-        site.runs(shots, progress)
+        progress.start("pages", sum(1 + len(table.rows) for table in board.tables))
+        with planning_session():  # the commands of many runs look up the same things
+            for table in board.tables:
+                site.table(table, shots, progress)
+        progress.finish()
         if more is not None:
             more(folder)
         with output_errors(out):
@@ -114,17 +117,19 @@ class _Site:
         with output_errors(path):
             path.write_bytes(gzip.compress("".join(lines).encode("utf-8"), mtime=0))
 
-    def runs(self, shots: dict[str, list[Picture]], progress: Progress) -> None:
-        rows = [(table, line, row) for table in self.board.tables for line, row in enumerate(table.rows, 1)]
-        progress.start("pages of runs", len(rows))
-        for table, line, row in rows:
-            context = run_context(table, row, brief=self.brief)
-            files = _files(table)
-            self.page(
-                f"runs/{row.id}.html", "run", **context, line=line, files=files, pictures=shots.get(row.id, [])
-            )
+    def table(self, table: Table, shots: dict[str, list[Picture]], progress: Progress) -> None:
+        """A table's page, its records, and the pages of its runs."""
+        files = _files(table)
+        listed = [sections(row.entry.record) for row in table.rows]
+        common = shared(listed) if self.brief else {}
+        known = {head: frozenset(pairs) for head, pairs in common.items()}
+        self.page(f"tables/{files['page']}", "table", **table_context(table, files, self.board.made), shared=common)
+        self.records(table)
+        progress.advance()
+        for line, (row, all_of_it) in enumerate(zip(table.rows, listed, strict=True), 1):
+            context = run_context(table, row, *split(all_of_it, known), brief=self.brief)
+            self.page(f"runs/{row.id}.html", "run", **context, line=line, files=files, pictures=shots.get(row.id, []))
             progress.advance()
-        progress.finish()
 
 
 def _files(table: Table) -> dict[str, str]:

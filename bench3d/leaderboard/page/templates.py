@@ -6,10 +6,11 @@ import functools
 from importlib import resources
 
 from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
 
 from bench3d.leaderboard.page import words
 
-POLICY = (
+POLICY = Markup(
     "default-src 'none'; style-src 'self' file:; script-src 'self' file:; img-src 'self' file:; "
     "base-uri 'none'; form-action 'none'"
 )

@@ -7,13 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from bench3d.leaderboard.board import Cell, Metric, Row
 
 MISSING = "–"
 BADGES = {
     "self-reported": "nobody but its author has run it",
-    "sample-verified": "a maintainer ran a random part of its samples again and got the same values within the task's tolerance",
-    "re-run": "a maintainer ran all of it again and got the same values within the task's tolerance",
+    "sample-verified": "a maintainer ran a random part of its samples again and got the same, within tolerance",
+    "re-run": "a maintainer ran all of it again and got the same, within tolerance",
 }
 STUDENT_T = "student-t"
 _AT_END = re.compile(r"@(\d)")
@@ -25,7 +27,6 @@ class Shown:
 
     Attributes:
         text: rounded to what its unit deserves, `MISSING` where there is none.
-        sort: what a script sorts by, "" where there is none.
         low, high: ends of the 95 % interval, "" where there is none.
         t: the interval is Student's.
         state: "best", "tied" or "".
@@ -33,14 +34,27 @@ class Shown:
     """
 
     text: str = MISSING
-    sort: str = ""
     low: str = ""
     high: str = ""
     t: bool = False
     state: str = ""
     n: int = 0
 
+    @property
+    def html(self) -> Markup:
+        """Value and interval as a cell shows them: made of digits and of words of ours alone."""
+        text = _STATES[self.state] % self.text
+        if self.low:
+            text += f" <small>{self.low}–{self.high}{_STUDENT if self.t else ''}</small>"
+        return Markup(text)
 
+
+_STATES = {
+    "": "%s",
+    "best": "<b class=best>%s</b><i class=sr> best</i>",
+    "tied": "<b class=tied>%s</b><i class=sr> tied with the best</i>",
+}
+_STUDENT = "<sup>t</sup><i class=sr> (Student’s t)</i>"
 NOTHING = Shown()
 
 
@@ -48,11 +62,9 @@ def number(value: float, unit: str) -> str:
     """One decimal for percent and degrees, three digits for anything else."""
     if not math.isfinite(value):
         return MISSING
-    if unit in ("%", "deg"):
-        text = f"{value:.1f}"
-    else:
-        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−", 1) if text.startswith("-") else text
+    form = ".1f" if unit in ("%", "deg") else ".3g" if abs(value) < 1000 else ",.0f"
+    text = f"{value:{form}}"
+    return "0.0" if text == "-0.0" else "−" + text[1:] if text.startswith("-") else text
 
 
 def unit_text(unit: str) -> str:
@@ -78,7 +90,7 @@ def estimate(
 ) -> Shown:
     """A value with its interval."""
     low, high = (number(end, unit) for end in interval) if interval else ("", "")
-    return Shown(number(value, unit), f"{value:.6g}", low, high, method == STUDENT_T, state, n)
+    return Shown(number(value, unit), low, high, method == STUDENT_T, state, n)
 
 
 def rank_text(rank: tuple[int, int] | None) -> str:
@@ -133,7 +145,7 @@ def metric_text(name: str) -> str:
 
 
 def coverage_text(coverage: tuple[int, int], of: str = "categories") -> str:
-    """"" where a row has everything."""
+    """Empty where a row has everything."""
     return "" if coverage[0] >= coverage[1] else f"{coverage[0]} of {coverage[1]} {of}"
 
 

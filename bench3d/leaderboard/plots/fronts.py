@@ -137,6 +137,8 @@ def _spent(table: Table, metric: Metric, cost: Cost) -> list[Spent]:
 def _corners(spent: Sequence[Spent], at: Sequence[tuple[float, float]]) -> list[Box]:
     """The front as steps, each a box of no height or no width: a better value only where its cost is reached."""
     corners = sorted({xy for s, xy in zip(spent, at, strict=True) if s.best})
+    if not corners:  # no row with a rank has the cost
+        return []
     found: list[Box] = []
     for (x, y), (right, upper) in zip(corners, [*corners[1:], (RIGHT, math.nan)], strict=True):
         found.append(Box(x, y, right, y))

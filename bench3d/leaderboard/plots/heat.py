@@ -209,7 +209,7 @@ def _texts(sheet: Sheet, i: int, centres: Mapping[str, float], y: float) -> Svg:
         value, mark = sheet.values[i].get(column), sheet.marks.get((i, column))
         ink = "muted" if value is None else "ink" if sheet.scale.step(value) < FLIP else "inverse"
         shown = "–" if value is None else sheet.show(value)
-        weight, line = ("bold" if mark else None), ("underline" if mark == "best" else None)
+        weight, line = ("bold" if mark == "best" else None), ("underline" if mark == "tied" else None)
         inks[ink].append(tag("tspan", shown, x=x, font_weight=weight, text_decoration=line))
     return join([tag("text", *spans, y=y, **fill(ink)) for ink, spans in inks.items() if spans])
 
@@ -229,8 +229,8 @@ def _sentences(sheet: Sheet, total: int, ending: Sequence[str]) -> list[str]:
     found = left_out(len(sheet.rows), total)
     found += ending
     tied = "tied" in sheet.marks.values()
-    marks = "Underlined: best of its column."
-    found += [f"{marks} Bold: not significantly different from it." if tied else marks] if sheet.marks else []
+    marks = "Bold: best of its column."
+    found += [f"{marks} Underlined: not significantly different from it." if tied else marks] if sheet.marks else []
     found += unranked_note(sheet.rows, "In italics")
     if any(len(v) < len(sheet.columns) for v in sheet.values):
         found.append("–: not measured.")

@@ -90,9 +90,9 @@ def _style() -> str:
     colours = [n for n in SCHEMES["light"] if n[0] != "h"]
     fills = ["paper", "ink", "inverse", "muted", *(f"h{i}" for i in range(STEPS))]
     rules = [
-        f":root{{{_properties('light')}}}",
-        f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{_properties('dark')}}}}}",
-        f":root[data-theme=dark]{{{_properties('dark')}}}",
+        f":where(:root){{{_properties('light')}}}",
+        f"@media (prefers-color-scheme:dark){{:where(:root:not([data-theme=light])){{{_properties('dark')}}}}}",
+        f":where(:root[data-theme=dark]){{{_properties('dark')}}}",
         ".plot{display:block;width:100%;max-width:44rem;height:auto;font-family:inherit;font-variant-numeric:tabular-nums}",
         *(f".plot-{name}{{color:var(--plot-{name})}}" for name in colours),
         *(f".plot-f-{name}{{fill:var(--plot-{name})}}" for name in fills),
@@ -102,4 +102,5 @@ def _style() -> str:
 
 
 STYLE = _style()
-"""Stylesheet of the plots. A page may set `--plot-paper` to the colour behind them."""
+"""Stylesheet of the plots. Its rules for `:root` weigh nothing, so a page sets `--plot-paper` to the
+colour behind the plots wherever it likes."""
