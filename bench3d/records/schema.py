@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench3d.errors import DataError
+from bench3d.errors import DataError, UsageError
 from bench3d.records.identity import identity_hash
 from bench3d.records.upgrade import upgraded
 
@@ -228,7 +228,7 @@ def read_record(path: Path) -> Record:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON: {error}.", "Delete it, or run again with --force.") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} is no record: its top level is no object.", "Delete it, or run again with --force.")
@@ -246,3 +246,5 @@ def read_record(path: Path) -> Record:
         raise DataError(
             f"{path}, field {field}: {first['msg']}.", "Delete the file, or run again with --force."
         ) from error
+    except UsageError as error:  # what has no place in an identity, such as a NaN
+        raise DataError(f"{path}, field identity: {error}", "Delete the file, or run again with --force.") from error

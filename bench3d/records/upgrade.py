@@ -23,6 +23,9 @@ UPGRADABLE = tuple(_STEPS)
 
 def upgraded(value: Json, schema: str) -> Json:
     """The JSON of a record, brought from the schema that it names to `schema`; as it is where no step leads there."""
-    while value.get("schema") != schema and value.get("schema") in _STEPS:
-        value = _STEPS[value["schema"]](value)
+    while value.get("schema") != schema:
+        step = _STEPS.get(str(value.get("schema")))
+        if step is None:
+            break
+        value = step(value)
     return value

@@ -84,6 +84,8 @@ def test_find_knows_an_identity_from_another_of_the_same_folder_name(tmp_path):
         (lambda r: r.update(status="done"), "status"),
         (lambda r: r["identity"]["measurement"].update(seed=1), "identity"),
         (lambda r: r.update(schema="bench3d.record/9"), "schema"),
+        (lambda r: r.update(schema={"a": 1}), "schema"),
+        (lambda r: r["identity"]["measurement"].update(seed=float("nan")), "identity"),
         (lambda r: r.update(surprise=1), "surprise"),
     ],
 )
