@@ -14,6 +14,7 @@ from bench3d.cli.output import DebugOption, JsonOption, console, gigabytes, prin
 from bench3d.contracts import (
     BackboneRegistration,
     DatasetRegistration,
+    LoggerRegistration,
     Registration,
     RendererRegistration,
     ShapeModelRegistration,
@@ -102,6 +103,8 @@ def facts(r: Registration) -> str:
         parts.append("has a twin" if r.synth else "")
     elif isinstance(r, RendererRegistration):
         parts = [", ".join(r.devices)]
+    elif isinstance(r, LoggerRegistration) and r.target:
+        parts = [f"{r.name}:{r.target}, else {r.default}" if r.default else f"{r.name}:{r.target}"]
     return "; ".join(p for p in parts if p)
 
 

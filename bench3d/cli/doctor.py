@@ -8,7 +8,8 @@ import importlib.util
 import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,23 +17,28 @@ import typer
 
 from bench3d import __version__
 from bench3d.cli.data import DataDirOption, datasets, presence
-from bench3d.cli.output import DebugOption, JsonOption, console, gigabytes, print_json
+from bench3d.cli.output import DebugOption, JsonOption, console, duration, gigabytes, print_json
 from bench3d.errors import PluginError
 from bench3d.machine import usable_cores
-from bench3d.plugins import load_registry
+from bench3d.plugins import Failure, load_registry
+from bench3d.plugins.points import ONLY, Selection, installed
+from bench3d.plugins.probe import Trial
 from bench3d.plugins.registry import install_line
 
 LOW_DISK = 10e9
+PLUGIN_SECONDS = 20.0
+SLOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `state`: ok, note (works without it), problem."""
+    """One line of the report. `state`: ok, note (works without it), problem. `hint` is the next step."""
 
     part: str
     what: str
     state: str
     detail: str
+    hint: str = ""
 
 
 def register(app: typer.Typer) -> None:
@@ -43,14 +49,19 @@ def register(app: typer.Typer) -> None:
 def doctor(
     data: DataDirOption = None,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where results will go.")] = Path("bench3d-results"),
+    plugin_seconds: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long the import of a plugin may take.")
+    ] = PLUGIN_SECONDS,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Look at the installation: python, torch, CUDA, optional packages, data, disk, plugins.
 
-    Exit code 5 when a plugin is broken.
+    Each plugin is loaded in a child process, so that one that hangs or crashes is told as well. Exit code 5 when a
+    plugin is broken.
     """
-    findings = [*machine(), *data_findings(data, results), *plugin_findings(debug)]
+    trials = try_plugins(plugin_seconds)  # before anything loads the plugins into this process
+    findings = [*machine(), *data_findings(data, results), *plugin_findings(trials, debug)]
     broken = any(f.part == "plugins" and f.state == "problem" for f in findings)
     if as_json:
         print_json([asdict(f) for f in findings])
@@ -143,21 +154,78 @@ def _disk(what: str, folder: Path) -> Finding:
     return Finding("data", what, "ok" if writable and free > LOW_DISK else "problem", detail)
 
 
-def plugin_findings(debug: bool = False) -> list[Finding]:
-    """Loaded plugins by package, then every failure and collision."""
+def try_plugins(seconds: float) -> list[Trial]:
+    """Loads every installed plugin in a child process, and remembers which must not be loaded here.
+
+    What BENCH3D_PLUGINS leaves out is not tried.
+    """
+    from bench3d.plugins.probe import try_all
+    from bench3d.plugins.watch import Memory
+
+    selection = Selection.from_environment()
+    points = [p for p in installed() if selection.reason(p) is None]
+    trials = try_all(points, seconds, at_once=usable_cores())
+    memory = Memory.load()
+    for trial in trials:
+        if trial.state != "untried" and not trial.point.own:
+            memory.learn(trial.point, trial.verdict)
+    memory.save()
+    return trials
+
+
+def plugin_findings(trials: Sequence[Trial], debug: bool = False) -> list[Finding]:
+    """Loaded plugins by package, then every failure and collision, what was left out, and what slows commands down."""
     registry = load_registry()
     found = []
     for package in dict.fromkeys(p.distribution for p in registry.plugins):
         mine = [p for p in registry.plugins if p.distribution == package]
         count = sum(registry.distribution(r) == package for r in registry.registrations())
         version = f" {mine[0].version}" if mine[0].version else ""
-        found.append(Finding("plugins", package + version, "ok", f"{len(mine)} plugins, {count} registrations"))
-    for failure in registry.failures:
+        found.append(
+            Finding(
+                "plugins",
+                package + version,
+                "ok",
+                f"{_counted(len(mine), 'plugin')}, {_counted(count, 'registration')}",
+            )
+        )
+    failures = {(f.plugin, f.distribution): f for f in registry.failures}
+    for trial in trials:
+        key = (trial.point.name, trial.point.distribution)
+        if not trial.safe and key in failures:  # the child knows better where it hung
+            failures[key] = replace(failures[key], reason=trial.reason, trace=trial.trace)
+        elif not trial.safe:
+            failures[key] = Failure(*key, reason=trial.reason, trace=trial.trace, state=trial.state)
+    for failure in failures.values():
         detail = failure.trace.rstrip() if debug and failure.trace else failure.reason
-        found.append(Finding("plugins", f"{failure.plugin} ({failure.distribution})", "problem", detail))
+        what = f"{failure.plugin} ({failure.distribution})"
+        found.append(Finding("plugins", what, "problem", _sentence(detail), failure.hint))
     for collision in registry.collisions:
-        found.append(Finding("plugins", f"{collision.kind} {collision.name}", "problem", collision.sentence()))
+        hint = f"Uninstall one, or leave one out by {ONLY}=-{collision.plugin or collision.left_out}."
+        found.append(
+            Finding("plugins", f"{collision.kind} {collision.name}", "problem", collision.sentence(), hint),
+        )
+    for left in registry.excluded:
+        found.append(Finding("plugins", f"{left.plugin} ({left.distribution})", "note", left.reason, left.hint))
+    found += [Finding("plugins", ONLY, "note", sentence) for sentence in registry.notices]
+    found += [_slow(t) for t in trials if t.state == "ok" and (t.heavy or t.seconds > SLOW_SECONDS)]
     return found
+
+
+def _slow(trial: Trial) -> Finding:
+    what = f"{trial.point.name} ({trial.point.distribution})"
+    why = f", as it imports {' and '.join(trial.heavy)}" if trial.heavy else ""
+    hint = "Its author should import such things behind the registration's factory."
+    return Finding("plugins", what, "note", f"Every command waits {duration(trial.seconds)} for it{why}.", hint)
+
+
+def _sentence(text: str) -> str:
+    """What follows "was left out: ", to stand alone."""
+    return text[:1].upper() + text[1:] if text.startswith(("it ", "its ", "the ")) else text
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _print(findings: list[Finding]) -> None:
@@ -174,7 +242,10 @@ def _print(findings: list[Finding]) -> None:
         table.add_column(overflow="fold")
         for f in findings:
             if f.part == part:
-                table.add_row(Text(f.state, style=styles[f.state]), Text(f.what), Text(f.detail))
+                detail = Text(f.detail)
+                if f.hint:
+                    detail.append(f"\n{f.hint}", style="dim")
+                table.add_row(Text(f.state, style=styles[f.state]), Text(f.what), detail)
         out.print(table)
         out.print()
     problems = [f for f in findings if f.state == "problem"]

@@ -37,7 +37,10 @@ ResultsOption = Annotated[
     ),
 ]
 RecordsOption = Annotated[
-    list[Path] | None, typer.Option("--records", metavar="DIR", help="Committed records, such as leaderboard/records.")
+    list[Path] | None,
+    typer.Option(
+        "--records", metavar="DIR", help="Committed records, as in leaderboard/records; there may be none yet."
+    ),
 ]
 ReportedOption = Annotated[bool, typer.Option("--reported/--no-reported", help="Show what papers report, marked.")]
 PicturesOption = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Show the pictures of runs, small.")]
@@ -73,8 +76,10 @@ def build(
     A site that stands in --out is compared with, and replaced as a whole when the new one is ready.
     """
     folders = _folders(results, records)
+    options = {"reported": reported, "pictures": pictures, "picture_bytes": int(max_picture_mb * 1e6)}
+    options["may_be_empty"] = bool(records)
     began = time.monotonic()
-    published = _publish(folders, out, reported, pictures, max_picture_mb)
+    published = _publish(folders, out, options)
     seconds = time.monotonic() - began
     if as_json:
         print_json(_values(published, seconds))
@@ -109,12 +114,15 @@ def serve(
     if not made and out is not None and not (out / "index.html").is_file():
         raise DataError(f"{out} is no site.", "Build it first: bench3d leaderboard build.")
     folders = _folders(results, records) if made else []
+    options = {"reported": reported, "pictures": pictures, "picture_bytes": int(max_picture_mb * 1e6)}
+    options["may_be_empty"] = bool(records)
     with _until_interrupted(), tempfile.TemporaryDirectory(prefix="bench3d-site-") as temporary:
         site = out or Path(temporary) / "site"
         seen = stamps(folders)
         if made:
-            published = _publish(folders, site, reported, pictures, max_picture_mb)
-            _say(f"{_count(published.runs, 'run')} in {_count(len(published.board.tables), 'table')}.")
+            published = _publish(folders, site, options)
+            measured = sum(bool(table.rows) for table in published.board.tables)
+            _say(f"{_count(published.runs, 'run')} in {_count(measured, 'table')}.")
         with serving(site, port) as server:
             _say(f"{server.url}  (Ctrl-C ends it)")
             if open_it:
@@ -125,7 +133,7 @@ def serve(
                 time.sleep(POLL_SECONDS)
                 if watch and (now := stamps(folders)) != seen:
                     seen = now
-                    _rebuild(folders, site, reported, pictures, max_picture_mb)
+                    _rebuild(folders, site, options)
 
 
 def _folders(results: Sequence[Path] | None, records: Sequence[Path] | None) -> list[Path]:
@@ -141,24 +149,17 @@ def _folders(results: Sequence[Path] | None, records: Sequence[Path] | None) -> 
     return folders
 
 
-def _publish(folders: Sequence[Path], out: Path, reported: bool, pictures: bool, picture_mb: float) -> Published:
+def _publish(folders: Sequence[Path], out: Path, options: dict[str, Any]) -> Published:
     from bench3d.leaderboard.publish import publish
 
     with LateProgress() as progress:
-        return publish(
-            folders,
-            out,
-            reported=reported,
-            pictures=pictures,
-            picture_bytes=int(picture_mb * 1e6),
-            progress=progress,
-        )
+        return publish(folders, out, progress=progress, **options)
 
 
-def _rebuild(folders: Sequence[Path], site: Path, reported: bool, pictures: bool, picture_mb: float) -> None:
+def _rebuild(folders: Sequence[Path], site: Path, options: dict[str, Any]) -> None:
     """A record that is broken now does not end the server: the last good site stays."""
     try:
-        published = _publish(folders, site, reported, pictures, picture_mb)
+        published = _publish(folders, site, options)
     except Bench3DError as error:
         print_error(error)
         return
@@ -222,10 +223,14 @@ def _print(published: Published, seconds: float, out: Console) -> None:
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("table", "runs", "ranked", "reported"):
         shown.add_column(name, justify="left" if name == "table" else "right", overflow="fold")
-    for table in board.tables:
+    measured = [table for table in board.tables if table.rows]
+    for table in measured:
         numbers = (len(table.rows), sum(r.ranked for r in table.rows), len(table.reported))
         shown.add_row(Text(table.title), *(str(n) if n else "" for n in numbers))
-    out.print(shown)
+    if measured:
+        out.print(shown)
+    if len(board.tables) > len(measured):
+        out.print(f"and {_count(len(board.tables) - len(measured), 'table')} of what papers report alone")
     for refused in board.refused[:MOST_REFUSED]:
         out.print(Text(f"refused: {refused.path}", style="yellow"), soft_wrap=True)
         out.print(Text(f"  {refused.reason}"), soft_wrap=True)
@@ -233,7 +238,7 @@ def _print(published: Published, seconds: float, out: Console) -> None:
         out.print(f"and {len(board.refused) - MOST_REFUSED} more refused; the page and --json name them")
     _print_changes(published, out)
     size = f"{_count(published.site.files, 'file')}, {gigabytes(published.site.bytes)}"
-    told = [_count(published.runs, "run"), _count(len(board.tables), "table"), size, duration(seconds)]
+    told = [_count(published.runs, "run"), _count(len(measured), "table"), size, duration(seconds)]
     out.print(Text(" · ".join(told), style="bold"), soft_wrap=True)
     out.print(Text(f"Open {(published.out / 'index.html').resolve()}"), soft_wrap=True)
 

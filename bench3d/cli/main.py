@@ -11,7 +11,21 @@ import typer
 from typer.core import TyperGroup
 
 from bench3d import __version__
-from bench3d.cli import adapter, cache, catalog, data, doctor, features, grid, leaderboard, matrix, predict, reproduce, results, runs
+from bench3d.cli import (
+    adapter,
+    cache,
+    catalog,
+    data,
+    doctor,
+    features,
+    grid,
+    leaderboard,
+    matrix,
+    predict,
+    reproduce,
+    results,
+    runs,
+)
 from bench3d.cli.output import DebugOption, State, console, print_error, set_up_logging
 from bench3d.contracts import CommandRegistration
 from bench3d.errors import Bench3DError

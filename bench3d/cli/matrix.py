@@ -32,25 +32,26 @@ def matrix(
     registry = load_registry()
     if task is not None:
         registry.find("task", task)
-    rows = [c for c in combinations(registry) if task in (None, c["task"])]
+    rows = combinations(registry, task)
     if as_json:
         print_json(rows)
     else:
         _print(rows)
 
 
-def combinations(registry: Registry) -> list[dict[str, Any]]:
-    """Every combination with its objections; `ok` where there are none."""
+def combinations(registry: Registry, only: str | None = None) -> list[dict[str, Any]]:
+    """Every combination (with `only`: of this task) with its objections; `ok` where there are none."""
     backbones = [r for r in registry.registrations("backbone") if isinstance(r, BackboneRegistration)]
     adapters = [r for r in registry.registrations("adapter") if isinstance(r, AdapterRegistration)]
     shapes = [r for r in registry.registrations("shape-model") if isinstance(r, ShapeModelRegistration)]
-    tasks = [r for r in registry.registrations("task") if isinstance(r, TaskRegistration)]
+    found = registry.registrations("task")
+    tasks = [r for r in found if isinstance(r, TaskRegistration) and only in (None, r.name)]
     rows = []
     for task in tasks:
         for adapter in [None, *(a for a in adapters if a.name != "none")]:
             for shape in [None, *(s for s in shapes if s.name != "none")]:
                 for backbone in backbones:
-                    reasons = incompatibilities(registry, backbone, adapter, shape, task)
+                    reasons = incompatibilities(registry, backbone, adapter, shape, task, usual_data=True)
                     rows.append(
                         {
                             "task": task.name,

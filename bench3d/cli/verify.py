@@ -149,7 +149,7 @@ def _print(found: Verified, entry: Entry, written: Path | None, out: Console) ->
 
 def _scores(found: Verified) -> Any:
     """Every metric: in the record, on the samples then and now."""
-    table = _table(f"{found.samples} of {found.of} samples", "metric", "n", "record", "then", "now", "difference")
+    table = _table(f"{found.samples} of {found.of} samples", "metric", "n", "all", "then", "now", "difference")
     for pair in found.scores:
         recorded = "" if pair.recorded is None else f"{pair.recorded:.2f}"
         unit = f" {pair.unit}" if pair.unit else ""

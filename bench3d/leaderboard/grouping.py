@@ -122,8 +122,14 @@ def _name_differences(groups: Sequence[Group]) -> None:
             same_rest = any(
                 o is not mine and all(o.get(k) == mine[k] for k in mine if k != "data") for o in flat
             )  # then the data alone tell them apart
-            words = [f"{k.removeprefix('task.settings.')}={_word(mine[k])}" for k in told if k != "data" or same_rest]
+            words = [_setting(k, mine[k]) for k in told if k != "data" or same_rest]
             group.settings = ", ".join(words)
+
+
+def _setting(key: str, value: str) -> str:
+    if key == "limit":
+        return "all samples" if value == "null" else f"at most {value} samples a category"
+    return f"{key.removeprefix('task.settings.')}={_word(value)}"
 
 
 def _data_words(group: Group) -> str:
@@ -194,7 +200,11 @@ def variants(entries: Sequence[Entry]) -> list[str]:
     words = []
     for i, mine in enumerate(flat):
         told = [k for k in keys if mine.get(k) != base.get(k)]
-        shown = [_difference(k, mine.get(k, "none")) for k in told if not k.startswith("fits.")]
+        preset = entries[i].record.provenance.preset
+        if preset is not None and preset != entries[order[0]].record.provenance.preset:
+            told = ["preset", *(k for k in told if not k.startswith("shape_model."))]
+        named = {**mine, "preset": str(preset)}
+        shown = [_difference(k, named.get(k, "none")) for k in told if not k.startswith("fits.")]
         shown = shown or (["other training data"] if told else [])
         if i != order[0]:
             words.append(", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else ""))
@@ -204,7 +214,9 @@ def variants(entries: Sequence[Entry]) -> list[str]:
 
 
 def _difference(key: str, value: str) -> str:
-    return f"only {value}" if key == "categories" else f"{key}={_word(value)}"
+    if key in ("categories", "preset"):
+        return f"only {value}" if key == "categories" else f"preset {value}"
+    return f"{key}={_word(value)}"
 
 
 def _settings(entry: Entry) -> dict[str, str]:

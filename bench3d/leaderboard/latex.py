@@ -83,12 +83,10 @@ def latex_table(table: Table, intervals: bool = True, version: str = "") -> str:
         f"\\begin{{tabular}}{{@{{}}rl{'r' * count}@{{}}}}",
         r"\toprule",
         *_header(layout),
-        r"\midrule",
-        *map(_row, layout.measured),
     ]
-    for block in (layout.unranked, layout.chance):
+    for block in (layout.measured, layout.unranked, layout.chance):
         if block:
-            lines += [*([r"\midrule"] if layout.measured else []), *map(_row, block)]
+            lines += [r"\midrule", *map(_row, block)]
     if layout.reported:
         lines += [r"\midrule", f"\\multicolumn{{{count + 2}}}{{@{{}}l}}{{\\emph{{Reported by papers}}}} \\\\"]
         lines += map(_row, layout.reported)

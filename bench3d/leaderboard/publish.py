@@ -62,11 +62,14 @@ def publish(
     out: Path,
     *,
     reported: bool = True,
+    may_be_empty: bool = False,
     pictures: bool = True,
     picture_bytes: int = PICTURE_BYTES,
     progress: Progress | None = None,
 ) -> Published:
     """Builds the leaderboard of all records under `folders` into `out`, which is replaced as a whole.
+
+    `may_be_empty` takes folders without a record too, as a new leaderboard has: it shows what papers report.
 
     Raises:
         DataError: a folder is not there, or no record can be shown.
@@ -78,11 +81,11 @@ def publish(
     seconds: dict[str, float] = {}
     with _timed(seconds, "records"):
         entries, refused = find_entries(folders, progress)
-    if not entries:
+    if not entries and not may_be_empty:
         raise _nothing(folders, [r.reason for r in refused])
     with _timed(seconds, "board"):
         board = build_board(entries, refused=refused, reported=reported, progress=progress)
-    if not board.tables:
+    if not may_be_empty and not any(table.rows for table in board.tables):
         raise _nothing(folders, [r.reason for r in board.refused])
     changed = changes(before, board)
 

@@ -5,7 +5,8 @@
     cannot be verified  the run cannot be made again here; the reason is the first thing that differs
 
 Of the values 2 % may lie beyond tolerance: where two matches are equally good, another device may take the other one.
-They have to fall on both sides and must not move the score out of its interval.
+They have to fall on both sides and must not move the score out of its interval. Deviations within tolerance have to
+fall on both sides as well: a tolerance leaves room for chance, not for a bonus.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bench3d.contracts import MetricSpec, Progress
 from bench3d.errors import Bench3DError, DataError, PluginError
 from bench3d.leaderboard.badges import Verification
 from bench3d.leaderboard.safety import plain_text
-from bench3d.leaderboard.verify_samples import Agreement, Values, compare_samples
+from bench3d.leaderboard.verify_samples import NOTED, Agreement, Values, compare_samples
 from bench3d.leaderboard.verify_scores import ScorePair, refit_disagrees, score_pairs, wrong_scores
 from bench3d.records import Record, iter_samples, sidecar_of
 from bench3d.records import provenance as origin
@@ -187,19 +188,33 @@ def _other_choice(record: Record, choices: Sequence[Any]) -> str:
 def _sample_level(found: Verified) -> str:
     """Why the samples do not agree; empty where they do."""
     agreement = found.agreement
-    if agreement.beyond == 0:
-        return ""
-    share = agreement.beyond / agreement.values
-    if share > FLIPS:
-        return f"{agreement.beyond} of {agreement.values} values lie beyond tolerance ({share:.1%}; {FLIPS:.0%} may)."
-    sides = [d.favours for d in agreement.deviations]
-    better, worse = sum(s for s in sides if s > 0), -sum(s for s in sides if s < 0)
-    if better > worse and stats.binomtest(better, better + worse, 0.5, alternative="greater").pvalue < ONE_SIDED:
-        return f"Of the values beyond tolerance {better} are better in the record and {worse} worse."
-    for pair in found.scores:
-        if abs(pair.difference) > (pair.half_width or 0.0) + 1e-9:
-            return f"{pair.metric} is {pair.then:.4g} in the record and {pair.now:.4g} now on the same samples."
+    if agreement.beyond:
+        share = agreement.beyond / agreement.values
+        if share > FLIPS:
+            lone = " A larger --sample shows whether that is rare." if found.samples < found.of and share < 0.1 else ""
+            lie = f"{agreement.beyond} of {agreement.values} values lie beyond tolerance"
+            return f"{lie} ({share:.1%}; {FLIPS:.0%} may).{lone}"
+        sides = [d.favours for d in agreement.deviations]
+        better, worse = sum(s for s in sides if s > 0), -sum(s for s in sides if s < 0)
+        if _one_sided(better, worse):
+            return f"Of the values beyond tolerance {better} are better in the record and {worse} worse."
+        for pair in found.scores:
+            if abs(pair.difference) > (pair.half_width or 0.0) + 1e-9:
+                return f"{pair.metric} is {pair.then:.4g} in the record and {pair.now:.4g} now on the same samples."
+    for key, lean in agreement.leans.items():
+        if lean.mean > NOTED and _one_sided(lean.better, lean.worse):
+            return (
+                f"Within tolerance, and to the record's favour: {key} of {lean.better} samples is better than here, "
+                f"of {lean.worse} worse."
+            )
     return ""
+
+
+def _one_sided(better: int, worse: int) -> bool:
+    """Whether so many against so few are no chance (sign test)."""
+    if better <= worse:
+        return False
+    return bool(stats.binomtest(better, better + worse, 0.5, alternative="greater").pvalue < ONE_SIDED)
 
 
 def _confirmed(found: Verified) -> str:

@@ -19,6 +19,8 @@ RELATIVE = 1e-6
 CHANCE_RELATIVE = 1e-4
 INCOMPARABLE = 1e9
 """Deviation, in tolerances, of a value that is there only once."""
+NOTED = 0.1
+"""Deviation of a sample, in tolerances, from which on its direction counts."""
 _TINY = 1e-12
 
 Values = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -44,6 +46,19 @@ class Deviation:
 
 
 @dataclass(frozen=True)
+class Lean:
+    """Whether deviations go one way: small ones that all flatter the record would hide within the tolerance.
+
+    A sample counts with the mean of its values' deviations, in tolerances, each cut at one; positive where the record's
+    values are the better ones. `mean` is over all samples, `better` and `worse` count those beyond a tenth.
+    """
+
+    mean: float
+    better: int
+    worse: int
+
+
+@dataclass(frozen=True)
 class Agreement:
     """How far two sets of values of the same samples agree.
 
@@ -53,6 +68,7 @@ class Agreement:
         deviations: of samples and keys with values beyond tolerance, the largest first.
         described: sentences about samples that are described otherwise: a cluster, a bin, a weight, a chance level.
         by_key: key -> (values, beyond, largest deviation in the value's own unit).
+        leans: key -> how much better the record's values are, within tolerance and beyond.
     """
 
     values: int = 0
@@ -61,6 +77,7 @@ class Agreement:
     deviations: Sequence[Deviation] = ()
     described: Sequence[str] = ()
     by_key: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    leans: Mapping[str, Lean] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
@@ -74,6 +91,7 @@ def compare_samples(metrics: Sequence[MetricSpec], then: Values, now: Values) ->
     deviations: list[Deviation] = []
     described: list[str] = []
     counts = {key: [0, 0, 0.0] for key in keys}
+    leaning: dict[str, list[float]] = {key: [] for key in keys}
     largest = 0.0
     for name, here in now.items():
         there = then[name]
@@ -88,6 +106,7 @@ def compare_samples(metrics: Sequence[MetricSpec], then: Values, now: Values) ->
             found[1] += int(np.sum(ratios > 1))
             found[2] = max(found[2], apart)
             largest = max(largest, float(np.nanmax(ratios, initial=0.0)))
+            leaning[key].append(_leaning(a, b, ratios, sign))
             if (ratios > 1).any():
                 deviations.append(_deviation(name, key, a, b, ratios, sign))
     return Agreement(
@@ -97,7 +116,20 @@ def compare_samples(metrics: Sequence[MetricSpec], then: Values, now: Values) ->
         deviations=sorted(deviations, key=lambda d: (-d.ratio, d.category, d.id, d.key)),
         described=described,
         by_key={key: (int(c[0]), int(c[1]), float(c[2])) for key, c in counts.items()},
+        leans={key: _lean(np.array(mine)) for key, mine in leaning.items() if mine},
     )
+
+
+def _leaning(a: np.ndarray | None, b: np.ndarray | None, ratios: np.ndarray, sign: int) -> float:
+    """Of one sample, see `Lean`."""
+    known = ratios < INCOMPARABLE  # False for NaN
+    if a is None or b is None or a.shape != b.shape or not known.any():
+        return 0.0
+    return float(np.mean(np.minimum(ratios[known], 1.0) * np.sign(a[known] - b[known]) * sign))
+
+
+def _lean(leaning: np.ndarray) -> Lean:
+    return Lean(float(leaning.mean()), int(np.sum(leaning > NOTED)), int(np.sum(leaning < -NOTED)))
 
 
 def _keys(metrics: Sequence[MetricSpec]) -> dict[str, tuple[float | None, int]]:

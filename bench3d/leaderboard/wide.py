@@ -21,6 +21,8 @@ FEW = "95 % interval of Student's t: fewer than 30 clusters."
 ROUGH = "read off a plot (about half a point), not printed as a number."
 MOST_INTERVALS = 7
 """In a table of more columns only the mean of the headline has its interval."""
+BELOW = "Below the rule: as reported by the papers, never ranked."
+ALONE = "As reported by the papers; nobody has measured it here."
 RANKS = "Ranks are the interval that the tests leave."
 
 
@@ -194,7 +196,7 @@ def _notes(table: Table, numbers: dict[str, str], intervals: Sequence[Metric]) -
     notes += [("", INTERVALS)] if shown - {"student-t"} else []
     notes += [(FEW_CLUSTERS, FEW)] if "student-t" in shown else []
     if table.reported:
-        notes.append(("", "Below the rule: as reported by the papers, never ranked."))
+        notes.append(("", BELOW if table.rows else ALONE))
     notes += [(READ_OFF, ROUGH)] if any(row.read_off for row in table.reported) else []
     notes += [(number, source) for source, number in numbers.items()]
     return notes + [("", note) for note in table.notes]

@@ -164,8 +164,9 @@ def _estimate(parts: Sequence[_Part], shares: np.ndarray | None) -> _Estimate:
     variances = []
     for at, part in enumerate(parts):
         own = pooled if shares is None else scores[at]
-        whole = mass if shares is None else part.sizes.sum()
-        moved = (part.sums - own * part.sizes) / (whole - part.sizes)
+        whole = part.sizes.sum()
+        # A category that loses a cluster is weighed up to its size, so that pooled ones keep their proportions.
+        moved = (part.sums - own * part.sizes) / (whole - part.sizes) * (whole / mass if shares is None else 1.0)
         count = len(moved)
         factor = 1.0 if shares is None else shares[at] ** 2
         centred = moved - moved.mean() if shares is None else moved

@@ -195,7 +195,11 @@ def _influence(
     weights = np.ones(values.shape) if statistic == "median" else stack.weights[np.ix_(rows, np.array(models))]
     sizes = np.add.reduceat(weights, starts, axis=0)
     mass = sizes.sum(axis=0)
-    left = np.where(sizes < mass, mass - sizes, mass)  # a single cluster has no variance, which _variances says
+    whole = np.zeros((stack.strata, len(models)))
+    np.add.at(whole, of_cluster, sizes)
+    own = whole[of_cluster]
+    # The mass without a cluster, its stratum weighed up to its size; a single cluster has no variance anyway.
+    left = mass * np.where(sizes < own, own - sizes, own) / own
     if statistic == "median":
         score = np.median(values, axis=0)
         signs = np.add.reduceat(np.sign(values - score) / 2, starts, axis=0) / left

@@ -10,12 +10,17 @@ from bench3d.plugins.loader import load_registry
 from bench3d.plugins.registry import Collision, Failure, Registry
 from bench3d.plugins.renderers import renderer_for
 from bench3d.plugins.settings import Preset, load_preset, load_settings, parse_set, preset_names, settings_model
+from bench3d.plugins.versions import API_VERSION, Bench3DDeprecationWarning, HookGoing, deprecated
 
 __all__ = [
+    "API_VERSION",
+    "Bench3DDeprecationWarning",
     "Collision",
     "Failure",
+    "HookGoing",
     "Preset",
     "Registry",
+    "deprecated",
     "hookimpl",
     "hookspec",
     "incompatibilities",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench3d.contracts import (
     AdapterRegistration,
     BackboneRegistration,
+    DatasetRegistration,
     ShapeModelRegistration,
     TaskRegistration,
 )
@@ -17,19 +18,52 @@ def incompatibilities(
     adapter: AdapterRegistration | None,
     shape_model: ShapeModelRegistration | None,
     task: TaskRegistration | None,
+    usual_data: bool = False,
 ) -> list[str]:
-    """Why the combination cannot run, one sentence each; empty where it can. Loads no weights and no torch."""
+    """Why the combination cannot run, one sentence each; empty where it can. Loads no weights and no torch.
+
+    Args:
+        usual_data: also what follows from the data sets that the task and the fits name. A run may be given others by
+            --data, and looks at those it has.
+    """
     reasons = []
     if task is not None:
         have = {"features", *(shape_model.adds if shape_model else ())}
         missing = [c for c in task.requires if c not in have]
         if missing:
             reasons.append(_lacks(registry, task, missing, shape_model))
+    if task is not None and usual_data:
+        fitted = [shape_model, adapter if adapter is not None and adapter.per_category else None]
+        reasons += [_no_category(registry, task, one) for one in fitted if one is not None]
+        reasons = [reason for reason in reasons if reason]
     for plugin, answer in registry.answers(
         "bench3d_compatible", backbone=backbone, adapter=adapter, shape_model=shape_model, task=task
     ):
         reasons.append(answer if isinstance(answer, str) else f"Plugin {plugin.name} objects without a sentence.")
     return reasons
+
+
+def _no_category(
+    registry: Registry, task: TaskRegistration, fitted: AdapterRegistration | ShapeModelRegistration
+) -> str:
+    """Why something with one fit per category has none for the task's data set; empty where it has."""
+    tested, trained = _categories(registry, task.dataset), _categories(registry, fitted.train_dataset)
+    if tested is None or not trained:
+        return ""
+    if not tested:
+        return (
+            f"{fitted.name} has one model per category, and {task.dataset}, the data set of {task.name}, names no "
+            f"categories: leave {fitted.name} out, or choose a task with categories."
+        )
+    if not set(tested) & set(trained):
+        return f"{fitted.name} is fitted on {fitted.train_dataset}, which shares no category with {task.dataset}."
+    return ""
+
+
+def _categories(registry: Registry, dataset: str | None) -> tuple[str, ...] | None:
+    """A data set's categories, None where it is not registered."""
+    found = [r for r in registry.registrations("dataset") if isinstance(r, DatasetRegistration) and r.name == dataset]
+    return found[0].categories if found else None
 
 
 def _lacks(

@@ -16,8 +16,15 @@ whose module implements any of the functions below, marked with `hookimpl`:
 
 The module is imported by every `bench3d` command: keep it light (no torch, no numpy). What is heavy belongs behind the
 registration's `factory`. An implementation may leave out arguments that it does not need. A plugin that fails to
-import, misspells a hook or returns something else than stated is left out and shown by `bench3d doctor`; the others
-go on working.
+import, misspells a hook or returns something else than stated is left out and shown by `bench3d doctor`; so is one that
+hangs or crashes when it is imported (bench3d.plugins.watch). The others go on working.
+
+These hooks and the contracts have a version, `bench3d.plugins.API_VERSION`. A module may state the one that it was
+made for, `bench3d_api = 1`; without a word it is 1. An optional argument or a new hook leaves the number as it is; what
+is to change or go warns first, for a release at least (bench3d.plugins.versions).
+
+Observers (the last three) are called in a thread of their own, one call after another and in order, while the run goes
+on: they may be slow, but one that hangs is given up (bench3d.plugins.observers). The dictionaries they get are copies.
 """
 
 from __future__ import annotations
@@ -81,17 +88,20 @@ def bench3d_estimate(plan: Any) -> Mapping[str, float] | None:
 
 @hookspec
 def bench3d_run_started(plan: Any) -> None:
-    """Observe: a run begins. `plan` is the bench3d.runner.RunPlan. An exception is logged, never fatal."""
+    """Observe: a run begins. `plan` is the bench3d.runner.RunPlan. An exception is logged once, never fatal."""
 
 
 @hookspec
 def bench3d_sample_done(values: Mapping[str, Any]) -> None:
-    """Observe: one sample is evaluated. `values` is its line of the sidecar, not to be changed."""
+    """Observe: one sample is evaluated. `values` is a copy of its line of the sidecar."""
 
 
 @hookspec
 def bench3d_run_finished(record: Any) -> None:
-    """Observe: a record was written. `record` is the bench3d.records.schema.Record."""
+    """Observe: a record was written. `record` is the bench3d.records.schema.Record.
+
+    The run waits for this call, a minute at the most: write or send here what is still in hand.
+    """
 
 
 @hookspec

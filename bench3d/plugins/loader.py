@@ -15,7 +15,7 @@ from types import ModuleType
 import pluggy
 
 from bench3d.contracts import Registration
-from bench3d.plugins import hooks, probe, watch
+from bench3d.plugins import hooks, probe, tracing, watch
 from bench3d.plugins.points import GROUP, HOST, ONLY, Point, Selection, in_order, installed
 from bench3d.plugins.registry import REGISTRATIONS, Failure, Plugin, Registry
 from bench3d.plugins.versions import Unfit, check_api, check_contract, explain, working_on
@@ -49,11 +49,11 @@ def build_registry(found: Iterable[EntryPoint] | None = None) -> Registry:
     seconds = watch.limit_seconds()
     memory = _tried([p for p in chosen if not p.own], seconds) if seconds else None
     for point in chosen:
-        verdict = "" if point.own or memory is None else memory.verdict(point)
-        if verdict:
+        verdict = watch.FIT if point.own or memory is None else memory.verdict(point)
+        if verdict is None:
+            continue  # never seen, and a shell that waits for completions is no time to try it
+        if verdict != watch.FIT:
             registry.failures.append(_given_up(point, verdict))
-        elif verdict is None and watch.completing():
-            continue  # never seen: a shell that waits for names is no time to try it
         else:
             _add(registry, point, 0 if point.own else seconds, memory)
     if memory is not None:
@@ -76,7 +76,7 @@ def _tried(points: list[Point], seconds: float) -> watch.Memory:
         return memory
     if not memory.writable():
         for point in new:
-            memory.known[point.stamp()] = {}
+            memory.trust(point)
         return memory
 
     def waiting(point: Point) -> None:
@@ -84,9 +84,9 @@ def _tried(points: list[Point], seconds: float) -> watch.Memory:
 
     for trial in probe.try_in_turn(new, seconds, waiting):
         if trial.state == "untried":
-            memory.known.setdefault(trial.point.stamp(), {})
+            memory.trust(trial.point)
         else:
-            memory.learn(trial.point, "" if trial.safe else trial.reason)
+            memory.learn(trial.point, trial.verdict)
     return memory
 
 
@@ -97,10 +97,10 @@ def _add(registry: Registry, point: Point, seconds: float, memory: watch.Memory 
         with working_on(point.name), _no_output(point):
             plugin, found = watch.within(seconds, lambda: _load(point))
     except watch.TimedOut:
-        reason = f"its import took more than {seconds:g} s."
+        verdict = watch.Verdict("timed out", f"its import took more than {seconds:g} s.")
         if memory is not None:
-            memory.learn(point, reason)
-        registry.failures.append(_given_up(point, reason))
+            memory.learn(point, verdict)
+        registry.failures.append(_given_up(point, verdict))
         return
     except (Exception, SystemExit) as error:
         told = error if isinstance(error, Unfit) else explain(error)
@@ -110,6 +110,8 @@ def _add(registry: Registry, point: Point, seconds: float, memory: watch.Memory 
         return
     plugin.seconds = time.perf_counter() - begun
     registry.plugins.append(plugin)
+    if tracing.is_on():
+        tracing.loaded(point.name, len(found), plugin.seconds)
     for registration in found:
         try:
             check_contract(registration, point.distribution)
@@ -123,12 +125,11 @@ def _failure(point: Point, state: str, reason: str, hint: str, trace: str = "") 
     return Failure(point.name, point.distribution, reason, trace, state, hint, point.version)
 
 
-def _given_up(point: Point, reason: str) -> Failure:
-    hint = (
-        f"It is tried again when it is installed anew or edited, and by `bench3d doctor`; {watch.SECONDS} is the limit, "
-        f"{ONLY}=-{point.name} leaves it out for good."
-    )
-    return _failure(point, "timed out" if "took more than" in reason else "crashed", reason, hint)
+def _given_up(point: Point, verdict: watch.Verdict) -> Failure:
+    hint = "It is tried again by `bench3d doctor`, and when it is installed anew or edited."
+    if verdict.state == "timed out":
+        hint += f" {watch.SECONDS}=60 gives it more time."
+    return _failure(point, verdict.state, verdict.reason, f"{hint} {ONLY}=-{point.name} leaves it out.")
 
 
 def _next_step(point: Point, error: BaseException) -> str:
@@ -143,9 +144,11 @@ def _no_output(point: Point) -> Iterator[None]:
     if point.own:
         yield
     elif watch.completing():
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:
-            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-                yield
+        with contextlib.ExitStack() as stack:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+            yield
     else:
         with contextlib.redirect_stdout(sys.stderr):
             yield

@@ -54,7 +54,7 @@ def ask_for(values: Iterable[str] = ()) -> dict[str, str]:
         name, target = _split(value)
         asked[name] = _target(name, target)
     if asked:
-        os.environ[VARIABLE] = ",".join(f"{name}:{target}" for name, target in asked.items())
+        os.environ[VARIABLE] = ",".join(f"{name}:{target}".rstrip(":") for name, target in asked.items())
     return asked
 
 

@@ -143,7 +143,9 @@ class Selection:
         told = []
         for pattern in (*self.wanted, *self.unwanted):
             if not any(_fits(p, pattern) for p in points) and pattern.strip("*?"):
-                told.append(f"{ONLY} names {pattern}, but no installed plugin or package is called that.{_near(pattern, names)}")
+                told.append(
+                    f"{ONLY} names {pattern}, but no installed plugin or package is called that.{_near(pattern, names)}"
+                )
         return told
 
 

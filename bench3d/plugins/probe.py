@@ -18,6 +18,7 @@ from dataclasses import astuple, dataclass
 from typing import IO, Any
 
 from bench3d.plugins.points import Point
+from bench3d.plugins.watch import FIT, Verdict
 
 _START = """
 import json, sys
@@ -52,6 +53,11 @@ class Trial:
     def safe(self) -> bool:
         """Whether the command itself may import it: an exception is harmless."""
         return self.state not in ("timed out", "crashed")
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be remembered."""
+        return FIT if self.safe else Verdict(self.state, self.reason)
 
 
 def try_all(points: Sequence[Point], seconds: float, at_once: int = 1) -> list[Trial]:
@@ -173,7 +179,9 @@ class _Child:
 
     def _late(self, text: str) -> str:
         dump = text.rpartition("Timeout (")[2]
-        frame = next((f for f in _FRAME.findall(dump) if "importlib" not in f[0] and "/bench3d/plugins/" not in f[0]), None)
+        frame = next(
+            (f for f in _FRAME.findall(dump) if "importlib" not in f[0] and "/bench3d/plugins/" not in f[0]), None
+        )
         where = f", in {os.path.basename(frame[0])} line {frame[1]} ({frame[2]})" if frame else ""
         return f"its import took more than {self.seconds:g} s{where}."
 

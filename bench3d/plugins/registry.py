@@ -26,7 +26,7 @@ from bench3d.contracts import (
 from bench3d.errors import UnknownNameError, UsageError
 from bench3d.plugins import tracing
 from bench3d.plugins.names import did_you_mean, resolve
-from bench3d.plugins.observers import OBSERVER_HOOKS, Observers
+from bench3d.plugins.observers import OBSERVER_HOOKS, WAITED_FOR, Observers
 
 log = logging.getLogger("bench3d.plugins")
 
@@ -215,14 +215,14 @@ class Registry:
             yield from ((plugin, r) for r in results)
 
     def notify(self, hook: str, **kwargs: Any) -> None:
-        """Tells the observers, each in a thread of its own; `bench3d_run_finished` waits for them, within bounds.
+        """Tells the observers, each in a thread of its own; the end of a run or fit waits for them, within bounds.
 
         What they raise is logged, never fatal; one that hangs is given up (bench3d.plugins.observers).
         """
         if self._observers is None:
             self._observers = Observers([(p.name, p.manager.hook) for p in self.plugins if _observes(p)])
         self._observers.notify(hook, kwargs)
-        if hook == "bench3d_run_finished":
+        if hook in WAITED_FOR:
             self._observers.flush()
 
     def estimate(self, plan: Any) -> dict[str, float]:

@@ -8,6 +8,7 @@ field or hook leaves them alone. What is to go is first `deprecated` for at leas
 from __future__ import annotations
 
 import contextlib
+import difflib
 import re
 import sys
 import warnings
@@ -19,10 +20,8 @@ from typing import Any
 
 import pluggy
 
-import bench3d.contracts as contracts
-from bench3d import __version__
+from bench3d import __version__, contracts
 from bench3d.contracts import Registration
-from bench3d.plugins.names import nearest
 
 API_VERSION = 1
 """Version of the hook set (bench3d.plugins.hooks) and of the common part of a registration."""
@@ -64,7 +63,7 @@ def check_api(module: ModuleType, distribution: str) -> int:
     stated = getattr(module, "bench3d_api", 1)
     if isinstance(stated, bool) or not isinstance(stated, int):
         raise Unfit(f"bench3d_api = {stated!r} in {module.__name__} is no whole number.", "Write bench3d_api = 1.")
-    _served("It was", "plugin API", stated, (OLDEST_API, API_VERSION), distribution)
+    _served("it was", "plugin API", stated, (OLDEST_API, API_VERSION), distribution)
     return stated
 
 
@@ -80,7 +79,7 @@ def check_contract(item: Registration, distribution: str) -> None:
         raise Unfit(f"{item.kind} {item.name} has api={item.api!r}, which is no whole number.", "Write api=1.")
     kind = type(item)
     serves = (kind.oldest_contract, kind.contract)
-    _served(f"The {item.kind} {item.name} was", f"{item.kind} contract", item.api, serves, distribution)
+    _served(f"the {item.kind} {item.name} was", f"{item.kind} contract", item.api, serves, distribution)
 
 
 def _served(who: str, what: str, stated: int, serves: tuple[int, int], distribution: str) -> None:
@@ -105,7 +104,7 @@ def explain(error: BaseException) -> Unfit | None:
         named = found[2].replace("'", "")
         return Unfit(f"{found[1]} needs {named}.", f"Give {named}; see the documentation of bench3d.contracts.")
     if isinstance(error, ImportError) and (found := _IMPORT.search(text)):
-        close = nearest(found[1], dir(sys.modules.get(found[2], contracts)), 1)
+        close = _misspelt(found[1], dir(sys.modules.get(found[2], contracts)))
         return Unfit(
             f"bench3d {__version__} has no {found[1]} in {found[2]}.",
             _misspelt_or_newer(close),
@@ -114,7 +113,7 @@ def explain(error: BaseException) -> Unfit | None:
     if isinstance(error, pluggy.PluginValidationError) and (found := _HOOK.search(text)):
         from bench3d.plugins import hooks
 
-        close = nearest(found[1], [n for n in dir(hooks) if n.startswith("bench3d_")], 1)
+        close = _misspelt(found[1], [n for n in dir(hooks) if n.startswith("bench3d_")])
         return Unfit(f"bench3d {__version__} has no hook {found[1]}.", _misspelt_or_newer(close))
     return None
 
@@ -123,13 +122,18 @@ def _unknown_field(name: str, field: str, stated: int) -> Unfit | None:
     known = getattr(contracts, name, None)
     if not (isinstance(known, type) and hasattr(known, "__dataclass_fields__")):
         return None
-    close = nearest(field, [f.name for f in fields(known)], 1)
+    close = _misspelt(field, [f.name for f in fields(known)])
     versions = f"plugin API {API_VERSION}; it was made for {stated}"
     return Unfit(
         f"{name} has no field {field} in bench3d {__version__} ({versions}).",
         _misspelt_or_newer(close),
         "left out" if close else "other version",
     )
+
+
+def _misspelt(name: str, known: list[str]) -> list[str]:
+    """What it was meant to be, where only a letter or two is wrong: else it is a name of another bench3d."""
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.85)
 
 
 def _misspelt_or_newer(close: list[str]) -> str:

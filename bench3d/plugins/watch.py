@@ -18,10 +18,10 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bench3d.errors import Bench3DError
 from bench3d.files import write_bytes
@@ -108,6 +108,16 @@ def _in_thread(seconds: float, call: Callable[[], _T]) -> _T:
     return value  # type: ignore[no-any-return]
 
 
+class Verdict(NamedTuple):
+    """Whether a plugin may be imported: `state` ok, or timed out or crashed, and why in one sentence."""
+
+    state: str
+    reason: str = ""
+
+
+FIT = Verdict("ok")
+
+
 def memory_file() -> Path:
     """Where verdicts are remembered."""
     return user_cache() / "bench3d" / "plugins.json"
@@ -117,8 +127,8 @@ def memory_file() -> Path:
 class Memory:
     """What is known of plugins by their stamps: fit to be imported, or why not.
 
-    `known` maps a stamp to {} for a plugin that may be imported, else to {"reason": ..., "whole": ...}, where "whole"
-    is the stamp of all its files: with any of them edited it gets another chance.
+    `known` maps a stamp to {} for a plugin that may be imported, else to its "state", "reason" and "whole", the stamp
+    of all its files: with any of them edited it gets another chance.
     """
 
     known: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -142,19 +152,25 @@ class Memory:
             folder.mkdir(parents=True, exist_ok=True)
         return os.access(folder, os.W_OK)
 
-    def verdict(self, point: Point) -> str | None:
-        """Why a plugin must not be imported, "" where it may be, None where nothing is known of it as it is now."""
+    def verdict(self, point: Point) -> Verdict | None:
+        """Whether a plugin may be imported; None where nothing is known of it as it is now."""
         entry = self.known.get(point.stamp())
-        if entry is None or not entry:
-            return None if entry is None else ""
-        return entry.get("reason", "") if entry.get("whole") == point.stamp(whole=True) else None
+        if not entry:
+            return None if entry is None else FIT
+        if entry.get("whole") != point.stamp(whole=True):
+            return None
+        return Verdict(entry.get("state", "crashed"), entry.get("reason", ""))
 
-    def learn(self, point: Point, reason: str = "") -> None:
+    def trust(self, point: Point) -> None:
+        """Lets a plugin be imported in this process, without a word to later ones."""
+        self.known.setdefault(point.stamp(), {})
+
+    def learn(self, point: Point, verdict: Verdict) -> None:
         """Notes a verdict; `save` writes it."""
         stamp = point.stamp()
-        entry: Mapping[str, str] = {"reason": reason, "whole": point.stamp(whole=True)} if reason else {}
+        entry = {} if verdict == FIT else {**verdict._asdict(), "whole": point.stamp(whole=True)}
         if self.known.get(stamp) != entry:
-            self.known[stamp] = self._new[stamp] = dict(entry)
+            self.known[stamp] = self._new[stamp] = entry
 
     def save(self) -> None:
         """Writes what is new beside what others wrote meanwhile; where that is not allowed, nothing is remembered."""

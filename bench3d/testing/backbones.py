@@ -1,45 +1,52 @@
-"""Checks of a backbone: shapes and types, where its features lie, and that a batch changes nothing.
+"""The conformance kit of backbones.
 
     from bench3d.testing import check_backbone
     check_backbone(my_package.create("random", MySettings(grid=8), "cpu"))
 
-All of them run on small random scenes and need no weights: a network that is wrong by half a cell is wrong by half a
-cell with random weights too.
+is the short form for a model at hand. `CHECKS` is the whole kit, for what `bench3d.testing.checks` makes through the
+plugin's own door. What an empty batch gives is left open: the host never asks for one.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from bench3d.contracts import ImageBatch, Model
-from bench3d.errors import PluginError
-from bench3d.features.extract import extract
-from bench3d.geometry.pixels import PixelGeometry
+from bench3d.contracts import BackboneRegistration, Model
+from bench3d.errors import UsageError
+from bench3d.testing import models
+from bench3d.testing.checks import Check, Skip, Subject, require
+from bench3d.testing.images import DEFAULT_SIDE, frames, plain, scene, square
+from bench3d.testing.localisation import (
+    Localisation,
+    averages_colours,
+    check_localisation,
+    check_ramp,
+)
+from bench3d.testing.model_checks import SOUND, model_checks
+from bench3d.testing.models import check_batch, check_contract, features_of, largest_difference, values_of
+from bench3d.testing.state import stirred_random
+from bench3d.testing.weights_files import check_weights_file
 
-DEFAULT_SIDE = 128
-POWER = 2
-BORDER = tuple((x, y) for x in (0.14, 0.86) for y in (0.14, 0.86))
-PLACES = (*BORDER, (0.5, 0.5), (0.33, 0.5), (0.67, 0.5), (0.5, 0.33), (0.5, 0.67))
-"""Centres of blobs, as fractions of width and height; each has its mirror image, left to right and top to bottom."""
+__all__ = [
+    "CHECKS",
+    "Localisation",
+    "check_backbone",
+    "check_batch",
+    "check_contract",
+    "check_localisation",
+    "check_ramp",
+    "frames",
+]
 
-
-@dataclass(frozen=True)
-class Localisation:
-    """Errors of where features lie, in cells: the largest, and the mean (x, y) over places that mirror each other."""
-
-    largest: float
-    shift: tuple[float, float]
+GREYS = (0.0, 0.5, 1.0)
 
 
 def check_backbone(
     model: Model, *, linear: bool = False, square_only: bool = False, largest: float = 0.5, shift: float = 0.2
 ) -> Localisation:
-    """Every check of this module.
+    """Shapes and types, batches, and where features lie, of a model at hand.
 
     Args:
         model: a backbone; small inputs (grid 8) keep this within seconds.
@@ -61,188 +68,204 @@ def check_backbone(
     return check_localisation(model, square_only=square_only, largest=largest, shift=shift)
 
 
-def frames(model: Model, square_only: bool = False) -> Iterator[tuple[str, PixelGeometry]]:
-    """Ways in which an original image becomes an input: as it is, not square, zoomed in, shrunk with padding."""
-    side = model.canvas or DEFAULT_SIDE
-    yield "square", PixelGeometry.identity((side, side))
-    yield (
-        "zoomed",
-        PixelGeometry((3 * side, 2 * side), (side, side), scale=(0.75, 0.75), offset=(-0.6 * side, -0.25 * side)),
-    )
-    yield (
-        "padded",
-        PixelGeometry((2 * side, side), (side, side), scale=(0.5, 0.5)).padded(0, side // 4, (side, side)),
-    )
-    if not square_only:
-        yield "wide", PixelGeometry.identity((2 * side, side + 7))
+def made(subject: Subject) -> Model:
+    """The one instance that all checks which change nothing share."""
 
-
-def check_contract(model: Model, geometry: PixelGeometry) -> None:
-    """Types, shapes and geometry of the maps of two images.
-
-    Raises:
-        PluginError: no map, not float32 of shape (B, C, h, w), not finite, or a geometry that does not match.
-    """
-    name = type(model).__name__
-    maps = extract(model, _batch(torch.cat([scene(geometry.input_size, seed) for seed in (0, 1)]), geometry))
-    _require(len(maps) > 0, f"{name}.features gives no map.")
-    for weighted in maps:
-        values = weighted.map.values
-        _require(values.dtype == torch.float32, f"{name}: features are {values.dtype}, not float32.")
-        _require(values.ndim == 4 and len(values) == 2, f"{name}: features of 2 images are {tuple(values.shape)}.")
-        _require(bool(torch.isfinite(values).all()), f"{name}: features are not finite.")
-        _require(len(weighted.map.geometry) == 2, f"{name}: {len(weighted.map.geometry)} geometries for 2 images.")
-        for own in weighted.map.geometry:
-            grid = (values.shape[3], values.shape[2])
-            _require(own.grid_size == grid, f"{name}: the geometry says {own.grid_size} cells, the features {grid}.")
-            _require(
-                own.original_size == geometry.original_size,
-                f"{name}: the geometry lost the original image: start from batch.geometry[i].",
-            )
-            corners = torch.tensor([[0.0, 0.0], list(map(float, geometry.original_size))], dtype=torch.float64)
-            back = own.cell_to_original(own.original_to_cell(corners))
-            _require(bool(torch.allclose(back, corners, atol=1e-6)), f"{name}: the geometry is not invertible.")
-
-
-def check_batch(model: Model, tolerance: float = 1e-4) -> None:
-    """Eight images at once give what they give one by one, to `tolerance` of the largest feature.
-
-    Raises:
-        PluginError: with the largest difference.
-    """
-    side = model.canvas or DEFAULT_SIDE
-    geometry = PixelGeometry.identity((side, side))
-    images = torch.cat([scene((side, side), seed) for seed in range(8)])
-    together = extract(model, _batch(images, geometry))[0].map.values
-    single = torch.cat([extract(model, _batch(image[None], geometry))[0].map.values for image in images])
-    difference = float((together - single).abs().max() / together.abs().max().clamp_min(1e-12))
-    _require(
-        difference <= tolerance,
-        f"{type(model).__name__}: features of a batch of 8 differ by {difference:.1e} from those of batches of 1.",
-    )
-
-
-def check_ramp(model: Model, geometry: PixelGeometry, tolerance: float = 1e-3) -> None:
-    """For a linear backbone: red encodes x, green y of the original image, and sampling gives both back.
-
-    Raises:
-        PluginError: with the largest error in pixels.
-    """
-    width, height = geometry.original_size
-    w, h = geometry.input_size
-    ys, xs = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
-    position = geometry.input_to_original(torch.stack([xs, ys], dim=-1).double())
-    # Half the range and beyond: padding keeps the ramp going, so that its edge plays no part.
-    span = torch.tensor([width, height], dtype=torch.float64)
-    ramp = (0.25 + 0.5 * position / span).float().permute(2, 0, 1)
-    image = torch.cat([ramp, torch.zeros(1, h, w)])[None]
-    features = extract(model, _batch(image, geometry))[0].map
-    rows, columns = features.values.shape[2:]
-    generator = torch.Generator().manual_seed(0)
-    cells = torch.rand(1, 200, 2, generator=generator) * torch.tensor([columns - 3.0, rows - 3.0]) + 1.5
-    points = features.locate(cells)
-    found = (features.sample(points)[0, :, :2].cpu().double() - 0.25) / 0.5 * span
-    error = float((found - points[0].double()).abs().max())
-    _require(
-        error <= tolerance * max(width, height),
-        f"{type(model).__name__}: sampling a ramp gives positions {error:.2f} pixels off.",
-    )
-
-
-def check_localisation(
-    model: Model, *, square_only: bool = False, largest: float = 0.5, shift: float = 0.2
-) -> Localisation:
-    """A textured blob changes the features where it lies.
-
-    The difference between the features with and without the blob is located with `FeatureMap.locate`, for places in
-    the middle and at the border of each of `frames`. A border cuts the blob and pulls its centre inwards, so a single
-    place is bounded loosely (`largest`, in cells); places mirror each other, so the mean error is bounded tightly
-    (`shift`): that is where half a cell of a wrong origin shows.
-
-    Raises:
-        PluginError: with frame, place and error.
-    """
-    worst, means = 0.0, []
-    for frame, geometry in frames(model, square_only):
-        errors = localise(model, geometry)
-        for place, error in zip(PLACES, errors.tolist(), strict=True):
-            off = max(abs(error[0]), abs(error[1]))
-            worst = max(worst, off)
-            _require(
-                off <= largest,
-                f"{type(model).__name__}: a blob at {place} of a {frame} input is found {off:.2f} cells off.",
-            )
-        mean = errors.mean(dim=0)
-        _require(
-            float(mean.abs().max()) <= shift,
-            f"{type(model).__name__}: features of a {frame} input lie ({mean[0]:+.2f}, {mean[1]:+.2f}) cells off: "
-            "check stride and origin of with_grid.",
+    def make() -> Model:
+        model = subject.create()
+        require(
+            isinstance(model, Model),
+            f"The factory of {subject.name} gives a {type(model).__name__}, not a bench3d.contracts.Model.",
+            "Derive from Model, or return bench3d.features.backbone.DenseBackbone.",
         )
-        means.append(mean)
-    x, y = torch.stack(means).abs().amax(dim=0).tolist()
-    return Localisation(worst, (x, y))
+        return model
+
+    model: Model = subject.shared("a model", make)
+    return model
 
 
-def localise(model: Model, geometry: PixelGeometry) -> torch.Tensor:
-    """Errors (P, 2), in cells, of locating a blob at each of `PLACES` of the input."""
-    size = torch.tensor(geometry.input_size, dtype=torch.float64)
-    plain = scene(geometry.input_size, 0)
-    features = extract(model, _batch(plain, geometry))[0].map
-    own = features.geometry[0]
-    ends = geometry.original_to_input(own.cell_to_original(torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)))
-    cell = ends[1] - ends[0]
-    centres = torch.tensor(PLACES, dtype=torch.float64) * size
-    radius = float(cell.max())
-    blobs = torch.cat([with_blob(plain, (float(x), float(y)), radius) for x, y in centres])
-    marked = extract(model, _batch(blobs, geometry))[0].map
-    found = marked.locate(energy_centres(marked.values, features.values)[:, None])[:, 0].double()
-    return (geometry.original_to_input(found) - centres) / cell
+def makes(subject: Subject) -> str:
+    """A model with features comes out of the factory."""
+    model = made(subject)
+    require("features" in model.capabilities, f"{subject.name}: capabilities lack features.")
+    registration = subject.registration
+    if subject.options.weights == "random" and getattr(registration, "weights", None) is not None:
+        require(
+            model.random_weights,
+            f"{subject.name} does not say that its weights are random.",
+            "Set random_weights = True where weights are 'random'; every record then says so.",
+        )
+    return type(model).__name__
 
 
-def energy_centres(marked: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
-    """Centres (B, 2) in cells of the energy of the differences between (B, C, h, w) and (1, C, h, w).
-
-    Attention and global gates change every cell a little: the median over the cells is taken off, and what is below a
-    tenth of the strongest change.
-    """
-    change = (marked - plain).cpu().square().sum(dim=1).sqrt().double()
-    change = (change - change.flatten(1).median(dim=1).values[:, None, None]).clamp_min(0.0)
-    strongest = change.amax(dim=(1, 2), keepdim=True)
-    _require(bool((strongest > 0).all()), "A blob in the image does not change the features.")
-    weight = torch.where(change < 0.1 * strongest, torch.zeros_like(change), change) ** POWER
-    weight = weight / weight.sum(dim=(1, 2), keepdim=True)
-    rows, columns = weight.shape[1:]
-    x = (weight.sum(1) * (torch.arange(columns) + 0.5)).sum(1)
-    y = (weight.sum(2) * (torch.arange(rows) + 0.5)).sum(1)
-    return torch.stack([x, y], dim=1).float()
+def odd_inputs(subject: Subject) -> str:
+    """Sizes that are not square or a pixel off, and images of one colour, work as a whole or are refused in words."""
+    model = made(subject)
+    refused = [name for name, images in _odd_images(model) if not _accepts(model, images)]
+    for grey in GREYS:
+        side = model.canvas or DEFAULT_SIDE
+        models.check_coverage(model, plain((side, side), (grey,) * 3))
+    if subject.registered and "native" in type(subject.settings()).model_fields:
+        native = subject.create(settings=subject.settings(native=True))
+        refused += [f"native {name}" for name, images in _odd_images(native) if not _accepts(native, images)]
+    return f"refused with a sentence: {', '.join(refused)}" if refused else ""
 
 
-def scene(size: tuple[int, int], seed: int) -> torch.Tensor:
-    """A soft random image (1, 3, H, W) of middling contrast."""
-    width, height = size
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, max(2, height // 8), max(2, width // 8), generator=generator)
-    return 0.35 + 0.3 * F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
+def _odd_images(model: Model) -> list[tuple[str, torch.Tensor]]:
+    side = model.canvas or DEFAULT_SIDE
+    sizes = [(2 * side, side + 7), (side - 1, side + 1), (side + 1, side), (37, 53)]
+    return [(f"{width}x{height}", scene((width, height), width)) for width, height in sizes]
 
 
-def with_blob(image: torch.Tensor, centre: tuple[float, float], radius: float) -> torch.Tensor:
-    """The image with a chequered patch under a soft round window of about `radius` pixels."""
-    xs = torch.arange(image.shape[3]) + 0.5
-    ys = torch.arange(image.shape[2]) + 0.5
-    distance = (xs - centre[0]).square()[None] + (ys - centre[1]).square()[:, None]
-    window = torch.exp(-2 * distance / radius**2)
-    wave = 4 * math.pi / radius
-    chequer = torch.sign(torch.sin(xs * wave))[None] * torch.sign(torch.sin(ys * wave))[:, None]
-    pattern = 0.5 + 0.5 * torch.stack([chequer, -chequer, chequer])[None]
-    return (image * (1 - window) + pattern * window).clamp(0.0, 1.0)
+def _accepts(model: Model, images: torch.Tensor) -> bool:
+    """Whether a model takes images of this size; it may refuse them with a UsageError."""
+    try:
+        models.check_coverage(model, images)
+    except UsageError as error:
+        require(bool(str(error).strip()), f"{type(model).__name__} refuses an image without a word.")
+        return False
+    return True
 
 
-def _batch(images: torch.Tensor, geometry: PixelGeometry) -> ImageBatch:
-    count = len(images)
-    valid = torch.ones(count, 1, *images.shape[2:])
-    return ImageBatch(images, valid, (geometry,) * count, tuple(str(i) for i in range(count)))
+def pixel_geometry(subject: Subject) -> str:
+    """Features lie where their geometry says: a ramp for averages of colours, a textured blob for the rest."""
+    model = made(subject)
+    wide = next(geometry for name, geometry in frames(model) if name == "wide")
+    square_only = not _accepts(model, scene(wide.input_size, 0))
+    linear = averages_colours(model)
+    for _, geometry in frames(model, square_only) if linear else ():
+        check_ramp(model, geometry)
+    found = check_localisation(model, square_only=square_only)
+    return f"{'ramp and blob' if linear else 'blob'}: mean error ({found.shift[0]:.2f}, {found.shift[1]:.2f}) cells"
 
 
-def _require(held: bool, message: str) -> None:
-    if not held:
-        raise PluginError(message)
+def instances(subject: Subject) -> None:
+    """Two instances with one seed are equal bit for bit, whatever the global random state."""
+    first = values_of(made(subject), square(made(subject), 1))
+    with stirred_random(7):
+        other = subject.create()
+    difference = largest_difference(first, values_of(other, square(other, 1)))
+    require(
+        difference == 0,
+        f"Two instances of {subject.name} with the same settings differ (by {difference:.1e}).",
+        "Draw random weights from the settings' seed, under torch.random.fork_rng.",
+    )
+    one, two = made(subject).fingerprint(), other.fingerprint()
+    require(one == two, f"Two equal instances of {subject.name} have different fingerprints.")
+
+
+def seed(subject: Subject) -> None:
+    """Another seed gives other features, and another fingerprint."""
+    settings = subject.settings()
+    drawn = subject.options.weights == "random" or getattr(subject.registration, "weights", None) is None
+    if "seed" not in type(settings).model_fields or not drawn:
+        raise Skip("nothing is drawn from a seed")
+    other = subject.create(settings=subject.settings(seed=settings.seed + 1))
+    model = made(subject)
+    batch = square(model, 1)
+    require(
+        largest_difference(values_of(model, batch), values_of(other, batch)) > 0,
+        f"{subject.name} ignores its seed: seeds {settings.seed} and {settings.seed + 1} give the same features.",
+        "Draw from settings.seed.",
+    )
+    one, two = model.fingerprint(), other.fingerprint()
+    require(
+        one is None or one != two,
+        f"{subject.name}: models of different seeds have one fingerprint.",
+        "A fingerprint hashes all that decides the features (bench3d.features.fingerprint).",
+    )
+
+
+def fingerprint(subject: Subject) -> str:
+    """The fingerprint is the same while nothing changes, and another where a weight changes."""
+    model = made(subject)
+    before = model.fingerprint()
+    if before is None:
+        return "None: its features are never cached"
+    require(isinstance(before, str) and before != "", f"{subject.name}: the fingerprint is {before!r}, no text.")
+    features_of(model, square(model, 1))
+    require(model.fingerprint() == before, f"{subject.name}: the fingerprint changes when features are computed.")
+    other = subject.create()
+    parameters = [
+        parameter
+        for network in models.reachable(other)
+        if isinstance(network, torch.nn.Module)
+        for parameter in network.parameters()
+    ]
+    if other is model or not parameters:
+        return before[:12]
+    with torch.no_grad():
+        parameters[-1].view(-1)[-1] += 1.0
+    require(
+        other.fingerprint() != before,
+        f"{subject.name}: the fingerprint stays the same where a weight changes.",
+        "Hash the tensors (bench3d.features.fingerprint.net_tensors): a cache would mix the two.",
+    )
+    return before[:12]
+
+
+def making_state(subject: Subject) -> None:
+    """Importing and making the model leave the process's shared state as it was."""
+    made(subject)
+    models.require_no_changes(subject.changed_first or [], f"Importing and making {subject.name}")
+    subject.create()
+    models.require_no_changes(subject.changed, f"Making {subject.name}")
+
+
+def facts_agree(subject: Subject) -> str:
+    """What the registration says of parameters, patch, channels and input size is what the model has."""
+    registration = subject.registration
+    if not subject.registered or not isinstance(registration, BackboneRegistration):
+        raise Skip("not registered")
+    model = made(subject)
+    side = model.canvas or DEFAULT_SIDE
+    first = features_of(model, square(model, 1))[0].map
+    ends = first.geometry[0].cell_to_original(torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64))
+    found: dict[str, Any] = {"dim": first.values.shape[1], "patch": round(float(ends[1, 0] - ends[0, 0]), 3)}
+    facts = model.describe()
+    if "params" in facts:
+        found["params"] = facts["params"]
+    if set(subject.options.settings) & {"layer", "dim"}:
+        found.pop("dim")
+    for name, value in found.items():
+        said = getattr(registration, name)
+        require(
+            said is None or said == value,
+            f"{subject.name}: the registration says {name}={said}, the model has {value} (input of {side} pixels).",
+            f"Correct {name} of the registration.",
+        )
+    return ", ".join(f"{k} {v}" for k, v in found.items() if getattr(registration, k) is not None)
+
+
+def device(subject: Subject) -> str:
+    """A batch on the CPU and one on the GPU give the same features, as does a model made on the CPU."""
+    if not torch.cuda.is_available():
+        raise Skip("there is no CUDA GPU here")
+    cpu, gpu = subject.create(device="cpu"), subject.create(device="cuda")
+    batch = square(cpu, 2)
+    wanted = values_of(cpu, batch)[0]
+    worst = 0.0
+    for given in (batch, batch.to("cuda")):
+        values = values_of(gpu, given)[0].cpu()
+        worst = max(worst, largest_difference([values], [wanted]) / max(float(wanted.abs().max()), 1e-12))
+    require(worst <= 1e-3, f"{subject.name}: features on the GPU differ by {worst:.1e} from those on the CPU.")
+    return f"at most {worst:.0e} of the largest feature"
+
+
+def _check(name: str, run: Any, *needs: str) -> Check:
+    return Check(name, ("backbone",), (run.__doc__ or "").split("\n")[0], run, needs)
+
+
+CHECKS: tuple[Check, ...] = (
+    _check("makes", makes),
+    *model_checks("backbone", made, "makes"),
+    _check("making-state", making_state, "makes"),
+    _check("odd-inputs", odd_inputs, "contract"),
+    _check("pixel-geometry", pixel_geometry, *SOUND, "odd-inputs"),
+    _check("instances", instances, *SOUND),
+    _check("seed", seed, *SOUND, "instances"),
+    _check("fingerprint", fingerprint, *SOUND, "instances"),
+    _check("facts", facts_agree, "contract"),
+    _check("weights-file", check_weights_file, *SOUND, "instances"),
+    _check("device", device, *SOUND),
+)

@@ -15,6 +15,7 @@ from bench3d.errors import OutputError
 from bench3d.files import make_folder, output_errors
 
 Cell = str | int | float | None
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -78,4 +79,4 @@ def _cell(value: Cell) -> str:
     if not isinstance(value, str):
         return repr(float(value)) if isinstance(value, float) else str(value)
     text = " ".join("".join(c if c.isprintable() else " " for c in value).split())
-    return f"'{text}" if text[:1] in tuple("=+-@|%") and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

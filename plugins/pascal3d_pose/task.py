@@ -22,6 +22,12 @@ from bench3d_plugins.pascal3d_pose.settings import Pascal3DPoseSettings
 AZIMUTH_BIN = 30
 
 
+# Of an image's error in degrees. The refinement is cut off, not converged: another batch size moved 3 of 120 images by
+# over 0.1 and one by 1.04, features that differ by 1e-6 moved 12 of 120 and one by 3.99 (hog, twin), a second thread
+# none. The start is the best of a fixed set: it changed with none of them.
+TOLERANCE = {"rotation_error_deg": 5.0, "start_error_deg": 0.01}
+
+
 def _accuracy(name: str, value: str, threshold: float, chance: bool = True) -> MetricSpec:
     return MetricSpec(
         name=name,
@@ -31,6 +37,7 @@ def _accuracy(name: str, value: str, threshold: float, chance: bool = True) -> M
         unit="%",
         higher_is_better=True,
         chance={n: key(n, f"{threshold:.0f}") for n in NAMES} if chance else None,
+        tolerance=TOLERANCE[value],
     )
 
 
@@ -44,6 +51,7 @@ METRICS = (
         unit="deg",
         higher_is_better=False,
         chance={n: key(n, "median") for n in NAMES},
+        tolerance=TOLERANCE["rotation_error_deg"],
     ),
     _accuracy("start accuracy@30deg", "start_error_deg", 30.0, chance=False),
     _accuracy("start accuracy@10deg", "start_error_deg", 10.0, chance=False),

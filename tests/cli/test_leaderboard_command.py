@@ -40,7 +40,7 @@ def test_a_build_and_what_changed_in_the_next(cli, folder, tmp_path):
     assert "field label" in first.out and "broken-paper" in first.out
     assert "3 runs · 1 table ·" in first.out and f"Open {site / 'index.html'}" in first.out
     assert "Since the build" not in first.out and first.err == ""
-    (table,) = json.loads((site / "board.json").read_text())["tables"]
+    table, *_ = json.loads((site / "board.json").read_text())["tables"]
     assert {f"{table['id']}{suffix}" for suffix in (".csv", ".md", ".tex", ".html")} <= set(os.listdir(site / "tables"))
     assert (site / "index.html").is_file()
 
@@ -77,10 +77,9 @@ def test_json_alone(cli, folder, tmp_path):
 
 def test_texts_of_strangers_reach_neither_terminal_nor_spreadsheet(cli, folder, tmp_path):
     for at, bad in enumerate(("=cmd|'/C calc'!A0", "<img src=x onerror=alert(1)>", "\x1b[31mred\x1b]0;x\x07")):
-        measured = {"backbone": {"name": bad, "result_version": 1, "settings": {"n": at}, "weights": None}}
-        make_run(folder, GOOD, measured=measured, label=f"bad-{at}", notes=[bad], oracles=[bad])
+        make_run(folder, GOOD, backbone=bad, label=f"bad-{at}", notes=[bad], oracles=[bad])
     site = tmp_path / "site"
-    answer = cli("leaderboard", "build", "--results", str(folder), "--out", str(site))
+    answer = cli("leaderboard", "build", "--results", str(folder), "--out", str(site), "--no-reported")
     assert answer.code == 0 and "\x1b" not in answer.out + answer.err
     written = {
         p: p.read_text(encoding="utf-8") for s in ("csv", "md", "tex", "html", "json") for p in site.rglob(f"*.{s}")
@@ -106,6 +105,12 @@ def test_the_results_folder_here_needs_no_name(cli):
     make_run(Path("bench3d-results"), GOOD)
     assert cli("leaderboard", "build", "--no-reported").code == 0
     assert Path("site/index.html").is_file()
+
+
+def test_committed_records_may_be_none_yet(cli, tmp_path):
+    (tmp_path / "records").mkdir()
+    answer = cli("leaderboard", "build", "--records", str(tmp_path / "records"))
+    assert answer.code == 0 and "of what papers report alone" in answer.out and "0 runs" in answer.out
 
 
 def test_what_is_not_ours_is_not_replaced(cli, folder, tmp_path):

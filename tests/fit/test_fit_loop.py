@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,23 @@ def test_progress_tells_losses_and_what_was_done_before(tmp_path: Path) -> None:
     recorder = Recorder()
     train(Toy(), plan, tmp_path, recorder)
     assert recorder.calls == [("start", "toy", 8), (5, []), *[(1, ["square"])] * 3, ("finish",)]
+
+
+def test_reports_are_the_history_as_it_comes_and_a_resumed_training_goes_on_with_them(tmp_path: Path) -> None:
+    class Recorder(Progress):
+        def __init__(self) -> None:
+            self.reports: list[dict[str, float]] = []
+
+        def report(self, step: int, values: Mapping[str, float]) -> None:
+            self.reports.append({"iteration": step, **values})
+
+    first, second = Recorder(), Recorder()
+    train(Toy([0.5, 0.25, 0.75]), replace(PLAN, iterations=10, checkpoint_every=None), tmp_path, first)
+    result = train(Toy([0.5, 0.25, 0.75]), PLAN, tmp_path, second)
+    steps = [4, 8, 10, 10, 12, 16, 20, 20, 24, 28, 30, 30]
+    assert [report["iteration"] for report in first.reports + second.reports] == steps
+    assert first.reports + second.reports == result.history
+    assert [report["score"] for report in result.history if "score" in report] == [0.5, 0.25, 0.75]
 
 
 def test_states_of_another_fit_and_broken_ones_are_refused(tmp_path: Path) -> None:

@@ -40,9 +40,8 @@ def test_the_same_board_has_not_changed():
 
 def test_rows_come_and_go_and_ranks_move():
     dinov2, clip, mae, untrained = board().tables[0].rows
-    now = with_rows(
-        row("dinov3", 80.0, (1, 1), "a"), replace(dinov2, rank=(2, 3)), replace(clip, rank=None, ranked=False), untrained
-    )  # fmt: skip
+    new = row("dinov3", 80.0, (1, 1), "a")
+    now = with_rows(new, replace(dinov2, rank=(2, 3)), replace(clip, rank=None, ranked=False), untrained)
     found = changes(before(), now)
     assert told(found) == [
         ("new-row", "dinov3 + common3d", "accuracy@30deg 80 %, rank 1"),
@@ -50,8 +49,8 @@ def test_rows_come_and_go_and_ranks_move():
         ("rank", "dinov2 + common3d", "rank 1-2 to 2-3"),
         ("rank", "clip + common3d", "rank 1-2 to none"),
     ]
-    new, gone, moved, _ = found.changes
-    assert (new.row, new.after) == (now.tables[0].rows[0].id, (1, 1)) and gone.row == mae.id
+    come, gone, moved, _ = found.changes
+    assert (come.row, come.after) == (new.id, (1, 1)) and gone.row == mae.id
     assert (moved.before, moved.after) == ((1, 2), (2, 3))
     assert found.summary() == "Since the build of 2000-01-02T00:00:00Z: 1 new run, 1 run gone, 2 moved ranks."
 

@@ -15,7 +15,7 @@ from bench3d.records import Record, file_digest, read_record
 from bench3d.runner import RunSpec, aggregate, execute, plan_run
 from bench3d.runner.run import make_task
 
-TWIN = {"categories": "car, chair", "test_images": "6", "pairs": "20", "splits": "[plain]", "image_size": "96"}
+TWIN = {"categories": "car, chair", "test_images": "6", "pairs": "12", "splits": "[plain]", "image_size": "96"}
 
 
 def make_run(root: Path) -> Path:

@@ -70,7 +70,10 @@ def test_ways_across_categories_by_hand():
         assert (found.low, found.high) == pytest.approx((middle - half, middle + half))
         assert found.clusters == 4
     pooled = interval_across(groups, "mean", 0, across="pooled")
-    assert (pooled.low + pooled.high) / 2 == pytest.approx(2.5)
+    # Pooled mean 2.5: around their own means the clusters lie 1 and 0.5 away, each twice, over a mass of 4.
+    parts = np.array([2.0**2, 1.0**2]) / 16
+    half = stats.t.ppf(0.975, parts.sum() ** 2 / (parts**2).sum()) * np.sqrt(parts.sum())
+    assert (pooled.low, pooled.high) == pytest.approx((2.5 - half, 2.5 + half))
     assert interval_across({**groups, "tv": Rows(np.ones(2), ["a", "a"])}, "mean", 0) is None
 
 

@@ -31,7 +31,7 @@ def bench3d_register():
         ("def bench3d_register(): return []", "implements no hook"),
         (
             "from bench3d.plugins import hookimpl\n@hookimpl\ndef bench3d_regster(): return []",
-            "unknown hook 'bench3d_regster'",
+            "has no hook bench3d_regster",
         ),
         (
             "from bench3d.plugins import hookimpl\n@hookimpl\ndef bench3d_register(): return ['hog']",
@@ -148,6 +148,7 @@ def test_an_observer_that_raises_is_logged_and_the_others_are_told(install, capl
     with caplog.at_level(logging.WARNING, "bench3d"):
         logging.getLogger("bench3d").propagate = True
         registry.notify("bench3d_run_started", plan="the plan")
+        registry.notify("bench3d_run_finished", record=None)
     assert sys.modules["b2_plugin"].seen == ["the plan"]
     assert "a1 failed in bench3d_run_started: RuntimeError: boom" in caplog.text
     assert registry.estimate(plan=None) == {"seconds": 5.0, "disk_bytes": 1.0}

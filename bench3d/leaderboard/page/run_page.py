@@ -35,7 +35,8 @@ def run_context(table: Table, row: Row, own: Sections, left_out: int, brief: boo
 
     Args:
         own, left_out: what the page lists of the record, and how many values it leaves to the table's page.
-        brief: groups of the headline alone, without intervals, and only notes that are not the table's too.
+        brief: chance of the headline over all categories alone, no parts of the samples, and no notes that the table
+            has too.
     """
     record = row.entry.record
     return {
@@ -44,8 +45,9 @@ def run_context(table: Table, row: Row, own: Sections, left_out: int, brief: boo
         "record": record,
         "notes": [note for note in record.notes if not brief or note not in table.notes],
         "scores": _scores(record, row),
-        "chance": _chance(record),
-        "groups": _groups(record, brief),
+        "chance": _chance(record, brief),
+        "groups": [] if brief else _groups(record),
+        "brief": brief,
         "sections": own,
         "left_out": left_out,
         "command": command(record),
@@ -79,39 +81,37 @@ def _scores(record: Record, row: Row) -> Grid:
     return Grid("", heads, [("", body)])
 
 
-def _chance(record: Record) -> Grid | None:
+def _chance(record: Record, brief: bool) -> Grid | None:
     """Categories x metrics for every name of a chance level, with the interval of score minus chance."""
     if not record.chance:
         return None
     units = {level.metric: level.unit for level in record.chance}
+    if brief and record.headline in units:
+        units = {record.headline: units[record.headline]}
     named: dict[str, list[ChanceLevel]] = {}
     for level in record.chance:
         named.setdefault(level.name, []).append(level)
     parts = []
     for name, mine in named.items():
         cells = {(x.category, x.metric): estimate(x.value, x.unit, x.margin, n=x.n) for x in mine}
-        body = [(c, [cells.get((c, m), NOTHING) for m in units]) for c in _ordered(x.category for x in mine)]
-        parts.append((name.replace("_", " "), body))
+        categories = _ordered(x.category for x in mine)[: 1 if brief else None]
+        parts.append((name.replace("_", " "), [(c, [cells.get((c, m), NOTHING) for m in units]) for c in categories]))
+    if brief:  # one row each: the name is its head
+        parts = [("", [(name, cells) for name, ((_, cells),) in parts])]
     return Grid("", [_head(metric, unit) for metric, unit in units.items()], parts)
 
 
-def _groups(record: Record, brief: bool) -> list[Grid]:
+def _groups(record: Record) -> list[Grid]:
     """Per metric: the bins of every grouping x categories."""
     by_metric: dict[str, list[GroupScore]] = {}
     for group in record.groups:
         by_metric.setdefault(group.metric, []).append(group)
-    if brief and by_metric:
-        first = record.headline if record.headline in by_metric else next(iter(by_metric))
-        by_metric = {first: by_metric[first]}
-    return [_grouped(metric, mine, brief) for metric, mine in by_metric.items()]
+    return [_grouped(metric, mine) for metric, mine in by_metric.items()]
 
 
-def _grouped(metric: str, mine: Sequence[GroupScore], brief: bool) -> Grid:
+def _grouped(metric: str, mine: Sequence[GroupScore]) -> Grid:
     categories = list(dict.fromkeys(g.category for g in mine))
-    cells = {
-        (g.by, g.bin, g.category): estimate(g.value, g.unit, None if brief else g.interval, g.interval_method, n=g.n)
-        for g in mine
-    }
+    cells = {(g.by, g.bin, g.category): estimate(g.value, g.unit, g.interval, g.interval_method, n=g.n) for g in mine}
     parts = []
     for by in dict.fromkeys(g.by for g in mine):
         bins = sorted({g.bin for g in mine if g.by == by})

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["MARKER", "SiteSummary", "write_site"]
 
 PICTURE_BYTES = 6_000_000
-BRIEF_FROM = 400
-"""From so many runs on a run's page shows the groups of the headline alone, so that the site stays small."""
+BRIEF_FROM = 800
+"""From so many runs on a run's page leaves to the table's page what its runs share, and to the record the parts of the
+samples: 2,000 whole pages would be 20 MB."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,150}")
 
 

@@ -86,12 +86,12 @@ def table_context(table: Table, files: dict[str, str], made: str) -> dict[str, A
 def _chance(table: Table, over: Sequence[Column]) -> dict[str, Any] | None:
     """The best chance level of every column, None where there is none at all."""
     found = [chance_of(table.rows, c.metric.name, c.category) for c in over]
-    names = list(dict.fromkeys(level[0] for level in found if level and level[0]))
+    names = dict.fromkeys(name for level in found if level for name in level[0])
     cells = [
         NOTHING if level is None else Shown(span(level[1], level[2], c.metric.unit))
         for c, level in zip(over, found, strict=True)
     ]
-    return {"names": ", ".join(names), "cells": cells} if any(found) else None
+    return {"names": " or ".join(names), "cells": cells} if any(found) else None
 
 
 def _reported(table: Table) -> dict[str, Any] | None:

@@ -149,11 +149,11 @@ def coverage_text(coverage: tuple[int, int], of: str = "categories") -> str:
     return "" if coverage[0] >= coverage[1] else f"{coverage[0]} of {coverage[1]} {of}"
 
 
-def chance_of(rows: Sequence[Row], metric: str, category: str) -> tuple[str, float, float] | None:
-    """Name, least and greatest chance level of a column over its rows; None where there is none."""
+def chance_of(rows: Sequence[Row], metric: str, category: str) -> tuple[list[str], float, float] | None:
+    """Names, least and greatest chance level of a column over its rows; None where there is none."""
     cells = [cell for row in rows if (cell := row.cell(metric, category)) and cell.chance is not None]
     levels = [cell.chance for cell in cells if cell.chance is not None]
     if not levels:
         return None
     names = sorted({cell.chance_name for cell in cells if cell.chance_name})
-    return " or ".join(names), min(levels), max(levels)
+    return names, min(levels), max(levels)
