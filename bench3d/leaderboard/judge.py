@@ -30,8 +30,13 @@ class Verdict:
     comparisons: int
 
 
-def judged(metric: MetricSpec, rows: Sequence[MetricRows], category: str | None = None) -> Verdict:
-    """Compares runs on one metric, over all categories or in one. A run's rows may lack samples that others have."""
+def judged(
+    metric: MetricSpec, rows: Sequence[MetricRows], category: str | None = None, letters: bool = True
+) -> Verdict:
+    """Compares runs on one metric, over all categories or in one. A run's rows may lack samples that others have.
+
+    Without `letters` the tie groups stay empty: of many runs they take longest.
+    """
     count = len(rows)
     groups = aligned(rows, category)
     statistic: Statistic = "median" if metric.reduce == "median" else "mean"
@@ -40,10 +45,10 @@ def judged(metric: MetricSpec, rows: Sequence[MetricRows], category: str | None 
         nothing = np.zeros((count, count), dtype=bool)
         return Verdict(list(range(count)), np.tile([1, count], (count, 1)), ["a"] * count, nothing, nothing, 0)
     found = pairwise(groups, statistic, metric.across, sizes, level=1 - ALPHA)
-    return _verdict(found, metric.higher_is_better)
+    return _verdict(found, metric.higher_is_better, letters)
 
 
-def _verdict(found: Pairwise, higher_is_better: bool) -> Verdict:
+def _verdict(found: Pairwise, higher_is_better: bool, letters: bool) -> Verdict:
     adjusted = holm_pairs(found.p)
     difference = found.difference if higher_is_better else -found.difference
     ranks = rank_intervals(found.difference, adjusted, higher_is_better, ALPHA)
@@ -53,8 +58,8 @@ def _verdict(found: Pairwise, higher_is_better: bool) -> Verdict:
         significant = adjusted < ALPHA
     standing = np.array([np.mean(line[ok]) if ok.any() else 0.0 for line, ok in zip(difference, shared, strict=True)])
     order = np.argsort(-standing, kind="stable").tolist()
-    letters = letter_groups(order, significant)
-    return Verdict(order, ranks, letters, shared & ~significant, shared, int(np.sum(~np.isnan(adjusted))) // 2)
+    names = letter_groups(order, significant) if letters else [""] * len(order)
+    return Verdict(order, ranks, names, shared & ~significant, shared, int(np.sum(~np.isnan(adjusted))) // 2)
 
 
 def aligned(rows: Sequence[MetricRows], category: str | None = None) -> dict[str, Group]:

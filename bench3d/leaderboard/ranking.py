@@ -61,7 +61,9 @@ def _mark(
             if name == headline and column == MEAN:
                 found = verdict
             else:
-                found = judged(spec, [runs[i].rows[name] for i in members], None if column == MEAN else column)
+                found = judged(
+                    spec, [runs[i].rows[name] for i in members], None if column == MEAN else column, letters=False
+                )
             values = {}
             for k, i in enumerate(members):
                 cell = rows[i].cell(name, column)

@@ -59,7 +59,7 @@ def read_run(entry: Entry, specs: Mapping[str, MetricSpec]) -> Run:
         return Run(entry, "random weights")
     if entry.sidecar is None or not specs:
         return Run(entry, "no values of single samples")
-    samples = iter_samples(entry.sidecar, max_bytes=None)
+    samples = iter_samples(entry.sidecar, max_bytes=None, keys_once=False)
     try:
         columns = Columns.of(samples)
     except KeyError as error:

@@ -104,7 +104,7 @@ def _add(registry: Registry, point: Point, seconds: float, memory: watch.Memory 
         return
     except (Exception, SystemExit) as error:
         told = error if isinstance(error, Unfit) else explain(error)
-        state, hint = (told.state, told.hint) if told else ("left out", _next_step(point, error))
+        state, hint = told.state if told else "left out", (told.hint if told else "") or _next_step(point, error)
         reason = told.reason if told else _reason(error)
         registry.failures.append(_failure(point, state, reason, hint, traceback.format_exc()))
         return

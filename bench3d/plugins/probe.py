@@ -64,18 +64,16 @@ def try_all(points: Sequence[Point], seconds: float, at_once: int = 1) -> list[T
     """Loads each plugin in a child process; a new child goes on after one that died or was killed.
 
     Args:
-        points: the plugins. Those of one distribution share a child.
+        points: the plugins.
         seconds: that each may take.
-        at_once: children at a time.
+        at_once: children at a time, among whom the plugins are dealt out.
 
     Returns:
         One trial a plugin, in their order.
     """
-    groups: dict[str, list[Point]] = {}
-    for point in points:
-        groups.setdefault(point.distribution, []).append(point)
-    with ThreadPoolExecutor(max(1, at_once)) as pool:
-        found = [t for trials in pool.map(lambda g: try_in_turn(g, seconds), groups.values()) for t in trials]
+    hands = [points[i::at_once] for i in range(max(1, at_once))]
+    with ThreadPoolExecutor(len(hands)) as pool:
+        found = [t for trials in pool.map(lambda hand: try_in_turn(hand, seconds), hands) for t in trials]
     by_key = {t.point.key: t for t in found}
     return [by_key[p.key] for p in points]
 

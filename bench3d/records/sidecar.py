@@ -46,7 +46,13 @@ class SampleStream:
     """
 
     def __init__(
-        self, path: Path, *, max_bytes: int | None = None, max_line_bytes: int = MAX_LINE_BYTES, links: bool = True
+        self,
+        path: Path,
+        *,
+        max_bytes: int | None = None,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        links: bool = True,
+        keys_once: bool = True,
     ) -> None:
         self.path = path
         self.lines = 0
@@ -54,6 +60,7 @@ class SampleStream:
         self._max_bytes = max_bytes
         self._max_line_bytes = max_line_bytes
         self._links = links
+        self._keys_once = keys_once
         self._digest = hashlib.sha256()
 
     @property
@@ -69,7 +76,7 @@ class SampleStream:
         """Every line as it stands, and what it says. Raises as `iter_samples`."""
         for line in self._split():
             self.lines += 1
-            yield line, _parsed(line, f"{self.path}, line {self.lines}")
+            yield line, _parsed(line, f"{self.path}, line {self.lines}", self._keys_once)
 
     def _split(self) -> Iterator[bytes]:
         pieces: list[bytes] = []  # of a line that is not at its end yet: joined once, however many blocks it takes
@@ -107,7 +114,12 @@ class SampleStream:
 
 
 def iter_samples(
-    path: Path, *, max_bytes: int | None, max_line_bytes: int = MAX_LINE_BYTES, links: bool = True
+    path: Path,
+    *,
+    max_bytes: int | None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+    links: bool = True,
+    keys_once: bool = True,
 ) -> SampleStream:
     """Streams a sidecar; iterate over the result, which then knows `sha256`, `lines` and `bytes`.
 
@@ -116,12 +128,14 @@ def iter_samples(
             one that only unpacks to a huge one costs time or memory. None reads whatever is there.
         max_line_bytes: of one line.
         links: whether a symbolic link is followed; for what strangers send it is not.
+        keys_once: refuse a line in which a key stands twice, which takes as long as all the rest. Without it the last
+            one counts.
 
     Raises:
         DataError: while iterating: missing, no regular file, a link, too large, cut, or a line that is no JSON object
             with an `id`; names file and line.
     """
-    return SampleStream(path, max_bytes=max_bytes, max_line_bytes=max_line_bytes, links=links)
+    return SampleStream(path, max_bytes=max_bytes, max_line_bytes=max_line_bytes, links=links, keys_once=keys_once)
 
 
 def read_samples(path: Path, max_bytes: int | None = None) -> list[dict[str, Any]]:
@@ -155,10 +169,10 @@ def _opened(path: Path, links: bool) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _parsed(line: bytes, where: str) -> dict[str, Any]:
+def _parsed(line: bytes, where: str, keys_once: bool) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
-        if isinstance(value, dict) and _keys(value) != len(_KEY.findall(line)):
+        if keys_once and isinstance(value, dict) and _keys(value) != len(_KEY.findall(line)):
             json.loads(line, object_pairs_hook=_object)  # which finds the key, or that a text looks like one
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is no JSON: {error}.") from error

@@ -41,6 +41,7 @@ class Options:
         backbone: name of the backbone that an adapter or shape model is checked on; None for the cheapest one that
             is compatible.
         backbone_settings: of that backbone.
+        data: a folder of the data set, for one without a twin; None for the twin.
     """
 
     seconds: float = 120.0
@@ -48,6 +49,7 @@ class Options:
     settings: Mapping[str, Any] = field(default_factory=dict)
     backbone: str | None = None
     backbone_settings: Mapping[str, Any] = field(default_factory=dict)
+    data: Path | None = None
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ def bench3d_register() -> list[BackboneRegistration]:
             summary="Dense histograms of oriented gradients at three scales: a floor without weights",
             factory="bench3d_plugins.hog.model:create",
             settings="bench3d_plugins.hog.settings:HogSettings",
+            licence="Apache-2.0",
             citation="Dalal and Triggs, CVPR 2005; Felzenszwalb et al., TPAMI 2010",
             params=0,
             patch=8,

@@ -14,6 +14,7 @@ def bench3d_register() -> list[Registration]:
             name="inline",
             summary="One job after another in this process, for debugging.",
             factory="bench3d_plugins.inline_executor.executor:create",
+            licence="Apache-2.0",
             settings="bench3d_plugins.inline_executor.settings:InlineSettings",
         )
     ]

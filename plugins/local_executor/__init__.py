@@ -14,6 +14,7 @@ def bench3d_register() -> list[Registration]:
             name="local",
             summary="Slots on this machine: one child process per GPU or group of cores.",
             factory="bench3d_plugins.local_executor.executor:create",
+            licence="Apache-2.0",
             settings="bench3d_plugins.local_executor.settings:LocalSettings",
             default=True,
         )

@@ -15,6 +15,7 @@ def bench3d_register() -> list[BackboneRegistration]:
             summary="White noise of every image's own: a floor that knows nothing",
             factory="bench3d_plugins.noise.model:create",
             settings="bench3d_plugins.noise.settings:NoiseSettings",
+            licence="Apache-2.0",
             params=0,
             patch=8,
             dim=64,

@@ -14,6 +14,7 @@ def bench3d_register() -> list[RendererRegistration]:
             name="cpu",
             summary="numba rasteriser with silhouette gradients; tensors on a GPU are copied to the CPU and back",
             factory="bench3d_plugins.renderer_cpu.renderer:create",
+            licence="Apache-2.0",
             devices=("cpu", "cuda"),
         )
     ]

@@ -15,6 +15,7 @@ def bench3d_register() -> list[BackboneRegistration]:
             summary="Mean colour per cell: a floor without weights",
             factory="bench3d_plugins.rgb.model:create",
             settings="bench3d.features.settings:InputSettings",
+            licence="Apache-2.0",
             params=0,
             patch=8,
             dim=3,

@@ -47,8 +47,9 @@ def test_observers_hear_of_a_fit_in_order_and_once(fakes, spec, told, install, m
     who = ("fake-shape", "car", plan.jobs[0].recipe)
     told_of = [(stage, step) for stage in ("template", "appearance") for step in (50, 100)]
     steps = [(*who, stage, step, {"loss": 1 / step, "step": 7.0}) for stage, step in told_of]
-    assert watcher_plugin.HEARD == [*steps, (*who, ["training_objects"])]
+    heard = watcher_plugin.HEARD
+    assert heard == [*steps, (*who, ["training_objects"])]
     assert all(values for values in kept)  # what an observer does to its values is its own affair
     assert "heard as ever" in told.lines
     fit_all(plan_fits(replace(spec, task=None, categories=("car",))), told)
-    assert len(watcher_plugin.HEARD) == 5  # nothing was fitted
+    assert len(heard) == 5  # nothing was fitted

@@ -112,8 +112,13 @@ class _Site:
         self.text(name, environment().get_template(template).render(root=root, **context))
 
     def records(self, table: Table) -> None:
-        """Every record of a table, one JSON per line: one file, as single ones would be most of the site's size."""
-        lines = (json.dumps(r.entry.record.as_json(), separators=(",", ":")) + "\n" for r in table.rows)
+        """Every record of a table, one JSON per line: one file, as single ones would be most of the site's size.
+
+        A brief site leaves out the scores of parts of the samples, nine tenths of a record.
+        """
+        records = (r.entry.record for r in table.rows)
+        kept = (r.model_copy(update={"groups": []}) if self.brief else r for r in records)
+        lines = (json.dumps(r.as_json(), separators=(",", ":")) + "\n" for r in kept)
         path = self.folder / "tables" / _files(table)["records"]
         with output_errors(path):
             path.write_bytes(gzip.compress("".join(lines).encode("utf-8"), mtime=0))
