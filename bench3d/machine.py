@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import platform
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 KERNELS = "NUMBA_CACHE_DIR"
@@ -38,6 +40,18 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def garbage_collection_off() -> Iterator[None]:
+    """For what makes millions of small objects that live on: looking through them again and again takes longer."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def peak_device_bytes(device: str) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -11,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +21,10 @@ from bench3d.errors import PluginError
 from bench3d.machine import usable_cores
 from bench3d.plugins import Failure, load_registry
 from bench3d.plugins.points import ONLY, Selection, installed
-from bench3d.plugins.probe import Trial
 from bench3d.plugins.registry import install_line
+
+if TYPE_CHECKING:
+    from bench3d.plugins.probe import Trial
 
 LOW_DISK = 10e9
 PLUGIN_SECONDS = 20.0

@@ -89,7 +89,8 @@ def badge_of(folder: Path, record: Record) -> tuple[Badge, str]:
     if reason:
         return "self-reported", reason
     again = "all" if found.samples == found.of else f"{found.samples} of"
-    return found.kind, f"{again} {found.of} samples computed again on {found.date.date().isoformat()}"
+    how = ", with fits made again: the scores agree" if found.level == "score" else ""
+    return found.kind, f"{again} {found.of} samples computed again on {found.date.date().isoformat()}{how}"
 
 
 def read_verification(path: Path) -> Verification:

@@ -16,10 +16,12 @@ from bench3d.leaderboard.published import published_tables
 from bench3d.leaderboard.ranking import ranked_rows
 from bench3d.leaderboard.reported import reported_rows
 from bench3d.leaderboard.runs import read_run, specs_of
+from bench3d.machine import garbage_collection_off
 from bench3d.plugins import load_registry
 from bench3d.records import Record
 
 
+@garbage_collection_off()
 def build_board(
     entries: Sequence[Entry],
     *,

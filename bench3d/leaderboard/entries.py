@@ -12,6 +12,7 @@ from bench3d.contracts import NullProgress, Progress
 from bench3d.errors import DataError
 from bench3d.leaderboard.badges import badge_of
 from bench3d.leaderboard.safety import plain_text, read_untrusted
+from bench3d.machine import garbage_collection_off
 from bench3d.records import Record
 from bench3d.records.sidecar import sidecar_of
 from bench3d.records.store import RECORD
@@ -46,6 +47,7 @@ class Entry:
     badge: Badge = "self-reported"
 
 
+@garbage_collection_off()
 def find_entries(folders: Sequence[Path], progress: Progress | None = None) -> tuple[list[Entry], list[Refusal]]:
     """Every record under the folders, whatever its status; each identity once.
 

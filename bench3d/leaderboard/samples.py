@@ -6,7 +6,7 @@ A board reads thousands of sidecars, so every step here works on whole columns. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ class Columns:
     parts: list[Mapping[str, Any] | None]
     samples: Sequence[Mapping[str, Any]]
     _known: dict[str, Column] = field(default_factory=dict)
+    _groupings: dict[tuple[str, bool, int], _Grouping] = field(default_factory=dict)
 
     @classmethod
     def of(cls, samples: Iterable[Mapping[str, Any]]) -> Columns:
@@ -52,6 +53,13 @@ class Columns:
         if key not in self._known:
             self._known[key] = self._read(key)
         return self._known[key]
+
+    def grouping(self, metric: MetricSpec, sample: np.ndarray) -> _Grouping:
+        """The rows of a metric all of whose numbers (of these samples) count; metrics alike in that share them."""
+        key = (metric.over, metric.reduce == "median", hash(sample.tobytes()))
+        if key not in self._groupings:
+            self._groupings[key] = _grouping(metric, self, sample, None)
+        return self._groupings[key]
 
     def _read(self, key: str) -> Column:
         if not any(part is not None and part.get(key) is not None for part in self.parts):
@@ -95,6 +103,16 @@ class MetricRows:
     weights: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Grouping:
+    """Which of K numbers make a row: `member` (K,) of N rows, and what the rows are called."""
+
+    member: np.ndarray
+    keys: list[str]
+    categories: np.ndarray
+    clusters: np.ndarray
+
+
 def metric_rows(metric: MetricSpec, columns: Columns) -> MetricRows:
     """The rows of a metric. ValueError where the weights do not fit the values."""
     measured = columns.column(metric.value)
@@ -110,46 +128,50 @@ def metric_rows(metric: MetricSpec, columns: Columns) -> MetricRows:
             raise ValueError(f"the metric {metric.name} finds no weights {metric.weight!r}")
         weights = np.nan_to_num(weighing.values)
     kept = ~np.isnan(values) & (weights > 0)
+    if kept.all():
+        rows = columns.grouping(metric, measured.sample)
+    else:
+        rows = _grouping(metric, columns, measured.sample, kept)
+        values, weights = values[kept], weights[kept]
+    count = len(rows.keys)
+    mass = np.bincount(rows.member, weights=weights, minlength=count)
+    mean = np.bincount(rows.member, weights=weights * values, minlength=count) / np.maximum(mass, 1e-300)
+    shown = mass if metric.over == "parts" else np.ones(count)
+    return MetricRows(rows.keys, rows.categories, rows.clusters, mean, shown)
+
+
+def _grouping(metric: MetricSpec, columns: Columns, sample: np.ndarray, kept: np.ndarray | None) -> _Grouping:
+    """One row per sample, per sample and cluster, per part or per cluster, as the metric counts them."""
     own = columns.part_clusters()
-    if own is None or len(own) != len(values):
-        clusters = np.array(columns.clusters, dtype=object)[measured.sample]
-    else:
-        clusters = np.array(own, dtype=object)
-    return _reduced(metric, columns, measured.sample[kept], clusters[kept], values[kept], weights[kept])
-
-
-def _reduced(
-    metric: MetricSpec,
-    columns: Columns,
-    sample: np.ndarray,
-    clusters: np.ndarray,
-    values: np.ndarray,
-    weights: np.ndarray,
-) -> MetricRows:
-    """One row per sample, per sample and cluster, or per cluster, as the metric counts them."""
+    named = own is not None and len(own) == len(sample)
+    clusters = np.array(own, dtype=object) if named else np.array(columns.clusters, dtype=object)[sample]
+    if kept is not None:
+        sample, clusters = sample[kept], clusters[kept]
     categories = np.array(columns.categories, dtype=object)[sample]
-    if metric.over == "clusters":
-        names, member = _groups(np.char.add(np.char.add(_text(categories), "\t"), _text(clusters)))
-    elif metric.over == "samples":
-        names, member = _groups(sample)
-    elif metric.reduce == "median":  # which no mean of parts can stand for
-        names, member = sample, np.arange(len(sample))
+    ids = np.array(columns.ids, dtype=object)[sample]
+    parts = metric.over == "parts"
+    if parts and metric.reduce == "median":  # which no mean of parts can stand for
+        member = np.arange(len(sample))
+    elif metric.over == "clusters":
+        member = _numbers(zip(categories, clusters, strict=True))
+    elif parts and named:
+        member = _numbers(zip(sample.tolist(), clusters, strict=True))
     else:
-        names, member = _groups(np.char.add(np.char.add(sample.astype(str), "\t"), _text(clusters)))
-    first = np.full(len(names), len(member))
+        member = _groups(sample)[1]
+    count = int(member.max()) + 1 if len(member) else 0
+    first = np.full(count, len(member))
     np.minimum.at(first, member, np.arange(len(member)))
-    mass = np.bincount(member, weights=weights, minlength=len(names))
-    mean = np.bincount(member, weights=weights * values, minlength=len(names)) / np.maximum(mass, 1e-300)
-    if metric.over == "parts":
-        shown = mass
-        ids = np.array(columns.ids, dtype=object)[sample[first]]
-        keys = [f"{c}\t{i}\t{k}" for c, i, k in zip(categories[first], ids, clusters[first], strict=True)]
-        keys = _numbered(keys) if metric.reduce == "median" else keys
-    else:
-        shown = np.ones(len(names))
-        ids = clusters if metric.over == "clusters" else np.array(columns.ids, dtype=object)[sample]
-        keys = [f"{c}\t{i}" for c, i in zip(categories[first], ids[first], strict=True)]
-    return MetricRows(keys, categories[first], clusters[first], mean, shown)
+    shown = clusters if metric.over == "clusters" else ids
+    names = [categories[first], shown[first], *([clusters[first]] if parts else [])]
+    keys = ["\t".join(name) for name in zip(*names, strict=True)]
+    keys = _numbered(keys) if parts and metric.reduce == "median" else keys
+    return _Grouping(member, keys, categories[first], clusters[first])
+
+
+def _numbers(names: Iterable[Hashable]) -> np.ndarray:
+    """A number for every name, the same for the same ones, in the order of their first use."""
+    known: dict[Hashable, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
 
 
 def _numbered(keys: list[str]) -> list[str]:
@@ -165,7 +187,3 @@ def _numbered(keys: list[str]) -> list[str]:
 def _groups(names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     found, member = np.unique(names, return_inverse=True)
     return found, np.asarray(member).reshape(-1)
-
-
-def _text(values: np.ndarray) -> np.ndarray:
-    return values.astype(str)

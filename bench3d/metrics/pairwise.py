@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from bench3d.metrics.bootstrap import Statistic
 
@@ -245,11 +245,11 @@ def _tested(compared: _Compared, statistic: Statistic, level: float) -> Pairwise
         spread = sum(v**2 / np.where(f > 0, f, 1.0) for v, f in parts)
         freedom = np.where(variance > 0, variance**2 / spread, np.maximum(counts - 1, 1))
         error = np.sqrt(variance)
-        p = 2 * stats.t.sf(np.abs(difference) / error, freedom)
+        p = 2 * special.stdtr(freedom, -np.abs(difference) / error)
         p = np.where((variance == 0) & (difference == 0), 1.0, p)
         alike = (variance <= 1e-20 * difference**2) | (statistic == "median")
         p = np.where(np.isnan(variance), np.nan, np.maximum(p, np.where(alike, 2.0 ** (1.0 - counts), 0.0)))
-        half = stats.t.ppf(0.5 + level / 2, freedom) * error
+        half = special.stdtrit(freedom, 0.5 + level / 2) * error
     shared = counts > 0
     np.fill_diagonal(p, np.nan)
     return Pairwise(

@@ -15,7 +15,7 @@ from types import ModuleType
 import pluggy
 
 from bench3d.contracts import Registration
-from bench3d.plugins import hooks, probe, tracing, watch
+from bench3d.plugins import hooks, tracing, watch
 from bench3d.plugins.points import GROUP, HOST, ONLY, Point, Selection, in_order, installed
 from bench3d.plugins.registry import REGISTRATIONS, Failure, Plugin, Registry
 from bench3d.plugins.versions import Unfit, check_api, check_contract, explain, working_on
@@ -47,9 +47,10 @@ def build_registry(found: Iterable[EntryPoint] | None = None) -> Registry:
         else:
             registry.excluded.append(_failure(point, "excluded", reason, f"Change or unset {ONLY}."))
     seconds = watch.limit_seconds()
-    memory = _tried([p for p in chosen if not p.own], seconds) if seconds else None
+    memory = watch.Memory.load() if seconds else None
+    verdicts = _verdicts([p for p in chosen if not p.own], memory, seconds) if memory is not None else {}
     for point in chosen:
-        verdict = watch.FIT if point.own or memory is None else memory.verdict(point)
+        verdict = verdicts.get(point, watch.FIT)
         if verdict is None:
             continue  # never seen, and a shell that waits for completions is no time to try it
         if verdict != watch.FIT:
@@ -68,26 +69,24 @@ def try_out(point: Point) -> tuple[Failure | None, int]:
     return next(iter(registry.failures), None), len(registry.registrations())
 
 
-def _tried(points: list[Point], seconds: float) -> watch.Memory:
+def _verdicts(points: list[Point], memory: watch.Memory, seconds: float) -> dict[Point, watch.Verdict | None]:
     """What is known of third-party plugins; those not known are tried in a child, where that can be remembered."""
-    memory = watch.Memory.load()
-    new = [p for p in points if memory.verdict(p) is None]
+    known = {p: memory.verdict(p) for p in points}
+    new = [p for p, verdict in known.items() if verdict is None]
     if not new or watch.completing():
-        return memory
+        return known
     if not memory.writable():
-        for point in new:
-            memory.trust(point)
-        return memory
+        return known | dict.fromkeys(new, watch.FIT)
+    from bench3d.plugins import probe  # most commands need no child process
 
     def waiting(point: Point) -> None:
         print(f"Waiting for the plugin {point.name} (package {point.distribution}) to load ...", file=sys.stderr)
 
     for trial in probe.try_in_turn(new, seconds, waiting):
-        if trial.state == "untried":
-            memory.trust(trial.point)
-        else:
+        known[trial.point] = trial.verdict
+        if trial.state != "untried":
             memory.learn(trial.point, trial.verdict)
-    return memory
+    return known
 
 
 def _add(registry: Registry, point: Point, seconds: float, memory: watch.Memory | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 from collections.abc import Iterator
@@ -127,6 +128,24 @@ class Registry:
         else:
             self._entries[key] = (registration, distribution)
             self._owners[key] = plugin
+
+    @contextlib.contextmanager
+    def lend(self, registration: Registration, distribution: str) -> Iterator[None]:
+        """Registers something while the block lasts, for an object that no plugin offers (bench3d.api).
+
+        Raises:
+            UsageError: the name is taken.
+        """
+        key = (registration.kind, registration.name)
+        if key in self._entries:
+            raise UsageError(
+                f"The {registration.kind} {registration.name} is registered already.", "Give another name."
+            )
+        self.add(registration, distribution)
+        try:
+            yield
+        finally:
+            del self._entries[key], self._owners[key]
 
     def sentences(self) -> list[str]:
         """What a command says once of plugins that are not used as they are installed."""

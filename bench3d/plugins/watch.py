@@ -23,8 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from bench3d.errors import Bench3DError
-from bench3d.files import write_bytes
 from bench3d.machine import user_cache
 from bench3d.plugins.points import Point
 
@@ -161,10 +159,6 @@ class Memory:
             return None
         return Verdict(entry.get("state", "crashed"), entry.get("reason", ""))
 
-    def trust(self, point: Point) -> None:
-        """Lets a plugin be imported in this process, without a word to later ones."""
-        self.known.setdefault(point.stamp(), {})
-
     def learn(self, point: Point, verdict: Verdict) -> None:
         """Notes a verdict; `save` writes it."""
         stamp = point.stamp()
@@ -176,6 +170,9 @@ class Memory:
         """Writes what is new beside what others wrote meanwhile; where that is not allowed, nothing is remembered."""
         if not self._new:
             return
+        from bench3d.errors import Bench3DError
+        from bench3d.files import write_bytes
+
         there = {k: v for k, v in Memory.load().known.items() if k not in self._new}
         kept = dict([*there.items(), *self._new.items()][-_KEPT:])
         with contextlib.suppress(Bench3DError, OSError):

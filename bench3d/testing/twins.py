@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,19 +27,18 @@ class Stand:
         folder: what the reader's factory gets as `root`.
         category: one that is there.
         twin: whether the kit wrote it.
+        make: a reader of a folder.
     """
 
     registration: DatasetRegistration
     folder: Path
     category: str
     twin: bool
+    make: Callable[[Path], Any]
 
     def open(self, folder: Path | None = None) -> Any:
         """A fresh reader of the folder, or of another one (a copy)."""
-        settings = load_settings(self.registration)
-        return load_registry().create(
-            "dataset", self.registration.name, root=folder or self.folder, settings=settings
-        )
+        return self.make(folder or self.folder)
 
 
 def tiny_spec(registration: DatasetRegistration, seed: int = 1) -> TwinSpec:
@@ -62,7 +62,17 @@ def tiny_spec(registration: DatasetRegistration, seed: int = 1) -> TwinSpec:
     )
 
 
-def write_twin(registration: DatasetRegistration, root: Path) -> Stand:
+def registered_reader(registration: DatasetRegistration) -> Callable[[Path], Any]:
+    """What opens a folder with a registered data set's reader, at its default settings."""
+
+    def make(folder: Path) -> Any:
+        settings = load_settings(registration)
+        return load_registry().create("dataset", registration.name, root=folder, settings=settings)
+
+    return make
+
+
+def write_twin(registration: DatasetRegistration, root: Path, make: Callable[[Path], Any]) -> Stand:
     """Writes the tiny twin below `root`, as `bench3d data synth` would.
 
     Raises:
@@ -73,7 +83,7 @@ def write_twin(registration: DatasetRegistration, root: Path) -> Stand:
     spec = tiny_spec(registration)
     ensure_twin(root, spec, [registration], NullProgress(), workers=1)
     category = spec.categories[0] if registration.categories else ALL
-    return Stand(registration, root / registration.folder, category, True)
+    return Stand(registration, root / registration.folder, category, True, make)
 
 
 def stand_of(subject: Subject) -> Stand:
@@ -81,19 +91,22 @@ def stand_of(subject: Subject) -> Stand:
     registration = subject.registration
     assert isinstance(registration, DatasetRegistration)
 
+    def reader(folder: Path) -> Any:
+        return subject.create(root=folder)
+
     def make() -> Stand:
         if subject.options.data is None:
-            return write_twin(registration, subject.folder("twin"))
-        return given_folder(registration, subject.options.data)
+            return write_twin(registration, subject.folder("twin"), reader)
+        return given_folder(registration, subject.options.data, reader)
 
     stand: Stand = subject.shared("its data", make)
     return stand
 
 
-def given_folder(registration: DatasetRegistration, data: Path) -> Stand:
+def given_folder(registration: DatasetRegistration, data: Path, make: Callable[[Path], Any]) -> Stand:
     """A folder that the user names: the data set's own, or a data root that holds it."""
     folder = data if not (data / registration.folder).is_dir() else dataset_folder(registration, data)
-    stand = Stand(registration, folder, ALL, False)
+    stand = Stand(registration, folder, ALL, False, make)
     if not registration.categories:
         return stand
     reader, failure = stand.open(), "none of its categories can be read there"
@@ -103,5 +116,5 @@ def given_folder(registration: DatasetRegistration, data: Path) -> Stand:
         except Exception as error:
             failure = str(error)
             continue
-        return Stand(registration, folder, category, False)
+        return Stand(registration, folder, category, False, make)
     raise Skip(f"{folder}: {failure}")
