@@ -64,5 +64,5 @@ def __getattr__(name: str) -> Any:
     return getattr(module, name) if _LAZY[name] else module
 
 
-def __dir__() -> "list[str]":  # type: ignore[valid-type]
-    return [*__all__]
+def __dir__() -> tuple[str, ...]:
+    return tuple(__all__)

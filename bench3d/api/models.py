@@ -117,9 +117,7 @@ class LoadedBackbone:
         from bench3d.api.inputs import batch_of, image_list
         from bench3d.features.matching import blend
 
-        return [
-            blend(self._extract(batch_of(one, str(n)).to(self.device))) for n, one in enumerate(image_list(images))
-        ]
+        return [blend(self._extract(batch_of(one, str(n)).to(self.device))) for n, one in enumerate(image_list(images))]
 
     def describe(self) -> dict[str, Any]:
         """Facts: parameters, patch, input size, where the weights came from."""

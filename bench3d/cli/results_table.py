@@ -233,7 +233,7 @@ def _legend(tables: Sequence[Comparable]) -> Text:
     parts.append("[low, high]: 95 % interval over clusters.")
     cells = [c for t in tables for r in t.rows for m in r.cells.values() for k, c in m.items() if k == MEAN]
     if any(c.method == STUDENT for c in cells):
-        parts.append("ᵗ: fewer than 30 clusters, Student's t.")
+        parts.append("ᵗ: fewer than 30 effective clusters, Student's t.")
     parts.append("One run whole: bench3d results show IDENTITY.")
     return Text(" ".join(parts), style="dim")
 

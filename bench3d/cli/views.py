@@ -215,7 +215,9 @@ def footer(record: Record) -> list[Text]:
     lines = []
     if record.bootstrap is not None:
         level = f"{record.bootstrap.level * 100:.0f} %"
-        lines.append(f"[low, high]: {level} interval, {record.bootstrap.draws} bootstrap draws over clusters")
+        few = any(s.interval_method == "student-t" for s in record.scores)
+        student = "; Student's t where there are fewer than 30 effective clusters" if few else ""
+        lines.append(f"[low, high]: {level} interval over clusters, {record.bootstrap.draws} draws{student}")
     protocol = record.identity.measurement.get("protocol")
     name = protocol.get("name") if isinstance(protocol, dict) else protocol
     given = f"Given to the model (oracles): {', '.join(record.oracles) or 'nothing but the image'}"

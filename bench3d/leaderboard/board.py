@@ -22,7 +22,8 @@ class Cell:
     Attributes:
         value: in `Metric.unit`.
         interval: 95 %, None with fewer than two clusters.
-        method: "bootstrap", or "student-t" with fewer than 30 clusters (marked in every display).
+        method: "bootstrap", "wilson" (a fraction), or "student-t" with fewer than 30 effective clusters (marked in
+            every display).
         n, clusters: samples, and what was resampled.
         chance: the best of the chance levels, None where there is none; `chance_name` says which.
         best, tied: it is the best of its column; it does not differ significantly from the best (after Holm).

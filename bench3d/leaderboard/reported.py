@@ -7,14 +7,16 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench3d.errors import DataError
 from bench3d.leaderboard.board import MEAN, ReportedRow
 from bench3d.leaderboard.yaml_files import first_error, read_yaml
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 SOURCES = "sources.yaml"
 

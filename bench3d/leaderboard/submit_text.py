@@ -84,7 +84,7 @@ def _table(record: Record) -> list[str]:
         cells = [_cell(record.score(metric, category)) for category in categories]
         lines.append(f"| {escape_markdown(metric)} | " + " | ".join(cells) + " |")
     if any(s.interval_method == "student-t" for s in record.scores):
-        lines += ["", "† Fewer than 30 clusters: the interval is Student's t over clusters."]
+        lines += ["", "† Fewer than 30 effective clusters: the interval is Student's t over clusters."]
     return lines
 
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,6 +20,9 @@ from bench3d.leaderboard.board import MEAN
 from bench3d.leaderboard.reported import Reported, ReportedValue, load_reported
 from bench3d.leaderboard.yaml_files import first_error, read_yaml
 from bench3d.plugins.names import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 def _listed(value: object) -> object:

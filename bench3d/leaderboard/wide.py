@@ -17,7 +17,7 @@ FEW_CLUSTERS = "\u2020"
 READ_OFF = "\u2021"
 LEGEND = "Bold: best of its column; underlined: does not differ significantly from the best (paired tests, Holm)."
 INTERVALS = "Brackets: 95 % interval of the bootstrap over clusters."
-FEW = "95 % interval of Student's t: fewer than 30 clusters."
+FEW = "95 % interval of Student's t: fewer than 30 effective clusters."
 ROUGH = "read off a plot (about half a point), not printed as a number."
 MOST_INTERVALS = 7
 """In a table of more columns only the mean of the headline has its interval."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
 
 from bench3d.errors import DataError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 def read_yaml(path: Traversable) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Intervals of a score over clusters, that hold the truth as often as they say; measured by benchmarks/statistics.py.
+"""Intervals of a score over clusters, that hold the truth as often as they say; measured by benchmarks/calibration.py.
 
 What decides is the effective number of clusters (Kish): (sum of sizes)^2 / sum of squared sizes, across categories one
 more than Satterthwaite's degrees of freedom. A hundred clusters of which three hold half of the samples are few.

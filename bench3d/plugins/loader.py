@@ -158,7 +158,7 @@ def _load(point: Point) -> tuple[Plugin, list[Registration]]:
     if isinstance(module, ModuleType):
         check_api(module, point.distribution)
     manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
+    manager.add_hookspecs(_specifications())
     manager.register(module, name=point.name)
     manager.check_pending()  # a misspelt hook would otherwise never be called, silently
     if not manager.get_hookcallers(module):
@@ -168,6 +168,16 @@ def _load(point: Point) -> tuple[Plugin, list[Registration]]:
         )
     plugin = Plugin(point.name, point.distribution, point.version, module, manager)
     return plugin, _registered(plugin)
+
+
+@functools.cache
+def _specifications() -> ModuleType:
+    """The hooks alone: pluggy looks at every name of what it is given, for every plugin."""
+    alone = ModuleType(hooks.__name__)
+    for name, value in vars(hooks).items():
+        if name.startswith("bench3d_"):
+            setattr(alone, name, value)
+    return alone
 
 
 def _registered(plugin: Plugin) -> list[Registration]:

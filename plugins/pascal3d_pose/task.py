@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench3d.contracts import MetricSpec, Model, PoseEstimate, PoseSample, Protocol, Task
-from bench3d.errors import UsageError
+from bench3d.errors import CapabilityError
 from bench3d.geometry.camera import viewpoint_angles
 from bench3d.geometry.rotations import nearest_rotation
 from bench3d.metrics import rotation_error_deg
@@ -78,7 +78,7 @@ class Pascal3DPose(Task):
     def prepare(self, model: Model, category: str, source: Any) -> None:
         """Chance levels of the category."""
         if "pose" not in model.capabilities:
-            raise UsageError("pascal3d-pose needs a model that estimates poses.", "Add --shape-model NAME.")
+            raise CapabilityError("pascal3d-pose needs a model that estimates poses.", "Add --shape-model NAME.")
         self._chance[category] = Chance.of(source, category)
 
     def prepared(self, model: Model, samples: Sequence[PoseSample]) -> Prepared:

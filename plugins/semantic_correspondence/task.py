@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench3d.contracts import ImageRequest, KeypointPair, Model, Protocol, Session, Task
-from bench3d.errors import PluginError, UsageError
+from bench3d.errors import CapabilityError, PluginError, UsageError
 from bench3d_plugins.semantic_correspondence.chance import share_nearer, share_within
 from bench3d_plugins.semantic_correspondence.encoded import Encoded, Images
 from bench3d_plugins.semantic_correspondence.matching import predict
@@ -71,7 +71,7 @@ class SemanticCorrespondence(Task):
     def prepare(self, model: Model, category: str, source: Any) -> None:
         """Nothing to learn; the model must give features."""
         if "features" not in model.capabilities:
-            raise UsageError("Semantic correspondence needs a model that gives features.", "Choose another backbone.")
+            raise CapabilityError("Semantic correspondence needs a model that gives features.", "Choose another backbone.")
 
     def images(self, samples: Sequence[KeypointPair]) -> Iterable[ImageRequest]:
         """Every image once, in the order in which `evaluate` uses them."""

@@ -71,15 +71,17 @@ def matrix(tables: Sequence[Table]) -> list[MatrixRow]:
 
 def overview(board: Board, changes: Any, about: Callable[[Table], dict[str, str]]) -> dict[str, Any]:
     """The context of the template; `about` gives a table's files."""
-    real = [table for table in board.tables if not table.synthetic]
+    real = [table for table in board.tables if not table.synthetic and table.rows]
     twins = [table for table in board.tables if table.synthetic]
     parts = [
         {"key": key, "tables": tables, "rows": matrix(tables), "files": [about(t) for t in tables]}
         for key, tables in (("real", real), ("twins", twins))
     ]
+    alone = [table for table in board.tables if not table.rows]
     return {
         "board": board,
         "parts": parts,
+        "published": [(table, about(table)) for table in alone],
         "links": [_link(board, link) for link in board.correlations],
         "refused": board.refused[:MOST_REFUSED],
         "more_refused": max(0, len(board.refused) - MOST_REFUSED),

@@ -156,7 +156,7 @@ def _sentences(lines: Sequence[Line], shown: Sequence[Line], ending: Sequence[st
     found += ending
     found += unranked_note((row for row, _, _ in shown), "Hollow")
     if any(cell.method == "student-t" for _, cell, _ in shown):
-        found.append("† Student's t, as there are fewer than 30 clusters.")
+        found.append("† Student's t, as there are fewer than 30 effective clusters.")
     return found
 
 

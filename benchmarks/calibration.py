@@ -1,6 +1,6 @@
 """How often the statistics are right, by simulation, and how long they take.
 
-    python benchmarks/statistics.py [--coverage] [--errors] [--correlation] [--speed] [--repeats 2000] [--only TEXT]
+    python benchmarks/calibration.py [--coverage] [--errors] [--correlation] [--speed] [--repeats 2000] [--only TEXT]
 
 --coverage: how often the 95 % interval of a score holds the truth, how often it lies too high or too low, and its
     median width. Clusters of 1 sample, of 5, and of 1 to 40 (ten sizes, so 30 clusters count as 9.8), the latter two
