@@ -65,15 +65,20 @@ def _value(value: Any, where: str, seen: dict[int, str], tensors: dict[str, torc
         return [_value(v, f"{where}[{n}]", seen, tensors) for n, v in enumerate(value)]
     if isinstance(value, Mapping):
         return {str(k): _value(v, f"{where}[{k}]", seen, tensors) for k, v in value.items()}
-    if isinstance(value, torch.nn.Module):
-        return _network(value, where, seen, tensors)
-    if isinstance(value, types.MethodType):
-        return {
-            "self": _value(value.__self__, f"{where}.self", seen, tensors),
-            "method": value.__func__.__qualname__,
-        }
+    if isinstance(value, (types.FunctionType, types.MethodType)):
+        return _callable(value, where, seen, tensors)
+    return _object(value, where, seen, tensors)
+
+
+def _callable(value: Any, where: str, seen: dict[int, str], tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, types.FunctionType):
         return _function(value, where, seen, tensors)
+    return {"self": _value(value.__self__, f"{where}.self", seen, tensors), "method": value.__func__.__qualname__}
+
+
+def _object(value: Any, where: str, seen: dict[int, str], tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, torch.nn.Module):
+        return _network(value, where, seen, tensors)
     if isinstance(value, (types.ModuleType, type, types.BuiltinFunctionType)):
         return {"named": f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}"}
     if isinstance(value, (torch.device, torch.dtype)):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 Image: TypeAlias = Union[str, "os.PathLike[str]", "PIL.Image.Image", np.ndarray, torch.Tensor]
-Images: TypeAlias = Union[Image, Sequence[Image]]
+Images: TypeAlias = Image | Sequence[Image]
 TAKEN = (
     "Give a path, a PIL image, an array (H, W, 3) of uint8, a tensor (B, 3, H, W) or (3, H, W) with values in [0, 1], "
     "or a list of these."

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bench3d.contracts import (
     AdapterRegistration,
@@ -36,7 +36,7 @@ PREFIX = "object:"
 """Names of objects begin with it; no plugin can register one (a colon ends the name of a family)."""
 PACKAGE = "this process"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-Net: TypeAlias = "Union[torch.nn.Module, Callable[[torch.Tensor], torch.Tensor], Model]"
+Net: TypeAlias = "torch.nn.Module | Callable[[torch.Tensor], torch.Tensor] | Model"
 lent = SimpleNamespace()
 """Factories of the objects that are lent now, by a number."""
 _numbers = itertools.count()
@@ -73,7 +73,7 @@ def wrap(
 
         >>> net = torchvision.models.resnet18(weights="DEFAULT")
         >>> trunk = torch.nn.Sequential(*list(net.children())[:-2])
-        >>> bench3d.run(backbone=bench3d.wrap(trunk, "my-resnet"), task="semantic-correspondence", synthetic=True)
+        >>> bench3d.run(backbone=bench3d.wrap(trunk, "my-resnet"), task="spair71k", synthetic=True)
 
     Args:
         thing: a network or function (B, 3, H, W) -> (B, C, h, w), which is copied, put into eval mode and never

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from bench3d.api.objects import Wrapped, kind_of, lend, wrap
+from bench3d.api.objects import Wrapped, lend, wrap
 from bench3d.api.showing import Shown, progress_of
 from bench3d.api.spec import NONE, Settings, categories, folder, scoped, shape_model_for_short, with_layer
 from bench3d.contracts import Artifact, ShapeModel, Task
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from bench3d.api.objects import Net
 
 PathLike: TypeAlias = Union[str, "os.PathLike[str]"]
-Backbone: TypeAlias = "Union[str, Wrapped, Net]"
-Adapter: TypeAlias = "Union[str, Wrapped, ShapeModel]"
-TaskLike: TypeAlias = "Union[str, Wrapped, Task]"
+Backbone: TypeAlias = "str | Wrapped | Net"
+Adapter: TypeAlias = "str | Wrapped | ShapeModel"
+TaskLike: TypeAlias = "str | Wrapped | Task"
 
 
 def run(
@@ -59,7 +59,7 @@ def run(
 
     A network of one's own takes the place of a name; its record calls it `object:NAME` (see `wrap` for more words):
 
-        >>> bench3d.run(backbone=my_network, name="mine", task="semantic-correspondence", synthetic=True)
+        >>> bench3d.run(backbone=my_network, name="mine", task="spair71k", synthetic=True)
 
     Args:
         backbone: a registered name, or an object: a torch module or function (B, 3, H, W) -> (B, C, h, w), a
@@ -67,7 +67,7 @@ def run(
         task: a registered name, or what `wrap` gives of a `bench3d.contracts.Task`.
         adapter: a registered name, NAME:CHECKPOINT, the name of a shape model for short, or an object with fit, load
             and apply; "none".
-        shape_model: a registered name or object; "none".
+        shape_model: a registered name, or what `wrap` gives of an object; "none".
         protocol: evaluation settings; None for the task's first.
         weights: "pretrained", "random" or a file, of a backbone that is named.
         data: data root, or a folder that the task's data set recognises.
@@ -96,11 +96,11 @@ def run(
         OutputError: results cannot be written.
         Bench3DError: out of memory with one image at a time. A record of the failure is left.
     """
+    given = dict(locals())
     from bench3d.runner.run import execute
 
-    shown = progress_of(progress)
-    values = locals_of(locals())
-    with _planned(values, name) as spec, shown, _main_stays_closed():
+    shown = progress_of(given.pop("progress"))
+    with _planned(given) as spec, shown, _main_stays_closed():
         return execute(plan_run(spec), shown)
 
 
@@ -136,7 +136,7 @@ def plan(
         UnknownNameError, UsageError, CapabilityError, WeightsError: as `run`. What of the data is missing is said in
             `plan.problem`.
     """
-    with _planned(locals_of(locals()), name) as spec:
+    with _planned(dict(locals())) as spec:
         return plan_run(spec)
 
 
@@ -169,23 +169,19 @@ def train(
     Raises:
         UsageError: there is nothing to train. Others as `run`.
     """
+    given = dict(locals())
     from bench3d.runner.fits import fit_all
 
-    shown = progress_of(progress)
-    with _planned(locals_of(locals()), name) as spec, shown, _main_stays_closed():
+    shown = progress_of(given.pop("progress"))
+    with _planned(given) as spec, shown, _main_stays_closed():
         return fit_all(plan_fits(spec), shown)
 
 
-def locals_of(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call that a spec is made of."""
-    return {k: v for k, v in arguments.items() if k not in ("name", "progress", "shown", "execute", "fit_all")}
-
-
 @contextlib.contextmanager
-def _planned(values: dict[str, Any], name: str | None) -> Iterator[RunSpec]:
-    """The spec of a call; its objects are registered while the block lasts."""
+def _planned(values: dict[str, Any]) -> Iterator[RunSpec]:
+    """The spec of a call from its arguments; its objects are registered while the block lasts."""
     with contextlib.ExitStack() as stack:
-        settings = scoped(values.pop("settings"))
+        settings, name = scoped(values.pop("settings")), values.pop("name")
         for role, scope, kind in (
             ("backbone", "backbone", "backbone"),
             ("adapter", "adapter", "adapter"),
@@ -202,19 +198,18 @@ def _planned(values: dict[str, Any], name: str | None) -> Iterator[RunSpec]:
 
 
 def _wrapped(given: Any, role: str, kind: str, name: str | None) -> Wrapped:
-    about = {"adds": ()} if kind == "shape-model" else {}
-    if not isinstance(given, Wrapped):
-        found = kind_of(given, about)
-        chosen = name if role == "backbone" and name else getattr(given, "__name__", type(given).__name__)
-        if found == kind:
-            given = wrap(given, "".join(c if c.isalnum() or c in "._-" else "-" for c in chosen).strip("-"), **about)
-    elif role == "backbone" and name is not None and name != given.name:
-        raise UsageError(f"The backbone is wrapped as {given.name}, and name={name!r}.", "Leave name out.")
-    found = given.kind if isinstance(given, Wrapped) else found
+    if isinstance(given, Wrapped):
+        if role == "backbone" and name is not None and name != given.name:
+            raise UsageError(f"The backbone is wrapped as {given.name}, and name={name!r}.", "Leave name out.")
+        found, wrapped = given.kind, given
+    else:
+        own = getattr(given, "__name__", type(given).__name__)
+        plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in own).strip("-") or "object"
+        wrapped = wrap(given, name if role == "backbone" and name else plain)
+        found = wrapped.kind
     if found != kind:
         raise UsageError(f"{role}= was given a {found}.", f"Give it as {found.replace('-', '_')}=.")
-    assert isinstance(given, Wrapped)
-    return given
+    return wrapped
 
 
 def _spec(values: dict[str, Any], settings: dict[str, dict[str, Any]], name: str | None) -> RunSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias
 
 from bench3d.contracts import NullProgress, Progress
 from bench3d.errors import UsageError
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-Callback: TypeAlias = Callable[[str, int, Union[int, None], Mapping[str, float]], object]
+Callback: TypeAlias = Callable[[str, int, int | None, Mapping[str, float]], object]
 """Called with the stage, steps done, steps in all (None: unknown) and the latest values."""
-Shown: TypeAlias = Union[bool, Callback, Progress]
+Shown: TypeAlias = bool | Callback | Progress
 
 
 def progress_of(shown: Shown) -> Progress:

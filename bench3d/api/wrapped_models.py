@@ -1,4 +1,4 @@
-"""The models behind objects of a notebook: a network with its input policy, copied, so that the user's stays as it is."""
+"""The models behind objects of a notebook: a network with its input policy, a copy of the user's."""
 
 from __future__ import annotations
 

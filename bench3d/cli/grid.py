@@ -21,6 +21,7 @@ from bench3d.cli.grid_options import (
 from bench3d.cli.output import DebugOption, JsonOption, console, print_json
 from bench3d.errors import UsageError
 from bench3d.machine import usable_cores
+from bench3d.plugins.logs import ask_for
 
 if TYPE_CHECKING:
     from bench3d.grid.files import GridFile
@@ -152,6 +153,7 @@ def run(
     debug: DebugOption = False,
 ) -> None:
     """Do what a grid still lacks. What has a record is done: run it again to go on after anything."""
+    ask_for(engine.log or [])
     settings = executor_settings(engine, options.for_executor())
     _run(grid, make_plan(grid, options), options, engine, settings, as_json)
 
@@ -171,6 +173,7 @@ def retry(
     from bench3d.cli.grid_logs import find_nodes
     from bench3d.grid.control import forgive
 
+    ask_for(engine.log or [])
     settings = executor_settings(engine, options.for_executor())
     planned = make_plan(grid, options)
     chosen = [n for word in nodes or () for n in find_nodes(planned, word)] if nodes else list(planned.nodes)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from bench3d.cli.data import CategoryOption, DataDirOption, split_categories
-from bench3d.cli.runs import Device, OfflineOption, ResultsOption
+from bench3d.cli.runs import Device, LogOption, OfflineOption, ResultsOption
 from bench3d.contracts import ExecutorRegistration
 from bench3d.errors import UsageError
 from bench3d.plugins import load_registry, load_settings, parse_set, settings_model
@@ -97,11 +97,12 @@ class PlanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """Where the jobs are done. The flags below `detach` are settings that executors may have, by these names."""
+    """Where the jobs are done, and which loggers hear of it. The flags below `detach` are settings that executors may have, by these names."""
 
     executor: Annotated[
         str | None, typer.Option(metavar="NAME", help="See `bench3d list executors` (default: slots on this machine).")
     ] = None
+    log: LogOption = None
     detach: Annotated[bool, typer.Option("--detach", help="Hand the jobs over and leave, where that is possible.")] = (
         False
     )

@@ -12,6 +12,7 @@ from bench3d.cli.data import CategoryOption, DataDirOption, split_categories
 from bench3d.cli.output import DebugOption, JsonOption, console, print_json
 from bench3d.errors import UnknownNameError, UsageError
 from bench3d.plugins import load_registry, parse_set
+from bench3d.plugins.logs import ask_for
 from bench3d.plugins.names import did_you_mean
 
 NONE = "none"
@@ -40,6 +41,10 @@ SetOption = Annotated[
     typer.Option("--set", metavar="SCOPE.KEY=VALUE", help="A setting, e.g. task.split=hard; see `bench3d describe`."),
 ]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Use no network: only weights that are cached.")]
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option("--log", metavar="NAME[:TARGET]", help="Also write to a logger, e.g. csv:DIR; see `list loggers`."),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Do again what is already done.")]
 
 
@@ -84,6 +89,7 @@ def run(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="The record alone on standard output.")] = False,
     offline: OfflineOption = False,
+    log: LogOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Run one backbone on one task: make what is missing, evaluate, print the table, leave a record."""
@@ -91,6 +97,7 @@ def run(
     from bench3d.cli.views import print_plan, print_record
     from bench3d.runner import RunSpec, execute, plan_run
 
+    ask_for(log or [])
     adapter, shape_model = shape_model_for_short(adapter, shape_model)
     spec = RunSpec(
         backbone=backbone,
@@ -176,6 +183,7 @@ def train(
     force: ForceOption = False,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
+    log: LogOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Fit the adapter or shape model only; `run` then takes what is there."""
@@ -183,6 +191,7 @@ def train(
     from bench3d.cli.views import print_artifacts, print_plan
     from bench3d.runner import RunSpec, fit_all, plan_fits
 
+    ask_for(log or [])
     adapter, shape_model = shape_model_for_short(adapter, shape_model)
     if (adapter, shape_model) == (NONE, NONE):
         known = [n for n in fittable() if n != NONE]

@@ -1,4 +1,4 @@
-"""What adapters and shape models are checked on, and the checks of a fit: artifact, reload, seed, interruption.
+"""What adapters and shape models are checked on: a small backbone, tiny training data, and a fit of a few steps.
 
 The stage is the cheapest backbone that is compatible, at a few cells, and the tiny twin of the training data. So that
 a fit lasts seconds, the author proposes settings (`check_settings`, see `bench3d.testing.subjects.check_settings`).
@@ -6,9 +6,6 @@ a fit lasts seconds, the author proposes settings (`check_settings`, see `bench3
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +20,18 @@ from bench3d.contracts import (
     Progress,
     ShapeModelRegistration,
 )
-from bench3d.errors import Bench3DError, WeightsError
 from bench3d.plugins import incompatibilities, load_registry, load_settings, settings_model
 from bench3d.plugins.registry import missing_extras
 from bench3d.records import identity_hash
 from bench3d.records.identity import identity_settings
 from bench3d.testing.images import square
 from bench3d.testing.models import (
-    check_state,
     contents,
     largest_difference,
-    require_no_changes,
     values_of,
 )
-from bench3d.testing.state import changes, restored_state, stirred_random
-from bench3d.testing.subjects import SMALL_GRID, CheckFailed, Skip, Subject, require
+from bench3d.testing.state import changes, restored_state
+from bench3d.testing.subjects import SMALL_GRID, Skip, Subject, require
 from bench3d.testing.twins import ALL, Stand, given_folder, registered_reader, write_twin
 
 INDEX = "artifact.json"
@@ -144,7 +138,9 @@ def fitter(subject: Subject) -> Any:
 def context_of(subject: Subject, out: Path, seed: int = 0, progress: Progress | None = None) -> FitContext:
     """What the host would hand to `fit`."""
     stage = stage_of(subject)
-    recipe = identity_hash({"check": subject.name, "settings": identity_settings(subject.settings(), "fit"), "seed": seed})
+    recipe = identity_hash(
+        {"check": subject.name, "settings": identity_settings(subject.settings(), "fit"), "seed": seed}
+    )
     return FitContext(
         out=out,
         recipe=recipe,
@@ -165,15 +161,57 @@ def fit_once(subject: Subject, seed: int = 0, out: Path | None = None, progress:
     return artifact
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A fit and what it did besides.
+
+    Attributes:
+        model_changes: tensors of the given model that are not as they were; `difference` of its features.
+        state_changes: of the process, see `state.changes`.
+    """
+
+    artifact: Artifact
+    model_changes: list[str]
+    difference: float
+    state_changes: list[str]
+
+
+def first_fit(subject: Subject) -> Fitted:
+    """The fit that the checks share, observed."""
+
+    def make() -> Fitted:
+        stage, context = stage_of(subject), context_of(subject, subject.folder("fit"))
+        batch = square(stage.model, 2, stage.category)
+        before, features = contents(stage.model), values_of(stage.model, batch)
+        one, source = fitter(subject), stage.data.open()
+        with restored_state() as former:
+            artifact = one.fit(stage.model, source, context)
+            found = changes(former, imports=True)
+        after = contents(stage.model)
+        return Fitted(
+            artifact,
+            [name for name in before if after.get(name) != before[name]],
+            largest_difference(features, values_of(stage.model, batch)),
+            found,
+        )
+
+    fit: Fitted = subject.shared("a fit", make)
+    return fit
+
+
 def fitted(subject: Subject) -> Artifact:
     """The artifact that the checks share."""
-    artifact: Artifact = subject.shared("a fit", lambda: fit_once(subject))
-    return artifact
+    return first_fit(subject).artifact
 
 
 def key_of(subject: Subject) -> str:
     """The key of an artifact in what `apply` is given."""
     return stage_of(subject).category or ALL
+
+
+def category_of(subject: Subject) -> str | None:
+    """The category of batches that the applied model is shown."""
+    return stage_of(subject).category
 
 
 def applied(subject: Subject) -> Model:
@@ -189,203 +227,3 @@ def applied(subject: Subject) -> Model:
 
     model: Model = subject.shared("the applied model", make)
     return model
-
-
-def check_makes(subject: Subject) -> str:
-    """The factory gives an object with the verbs fit, load and apply."""
-    return type(fitter(subject)).__name__
-
-
-def check_fit(subject: Subject) -> str:
-    """A fit leaves a whole artifact in its folder, of its recipe and category, with facts that are JSON."""
-    artifact = fitted(subject)
-    stage, context = stage_of(subject), context_of(subject, artifact.path)
-    name = f"The artifact of {subject.name}"
-    require(isinstance(artifact, Artifact), f"{subject.name}.fit gives a {type(artifact).__name__}, not an Artifact.")
-    require(artifact.path.parent == subject.tmp, f"{name} lies in {artifact.path}, not in the folder of the fit.")
-    index = artifact.path / INDEX
-    require(index.is_file(), f"{name} has no {INDEX}.", "Write it last: an artifact is whole where it stands.")
-    try:
-        written = json.loads(index.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckFailed(f"{INDEX} of {subject.name} is no JSON ({error}).") from error
-    for where, recipe in (("artifact", artifact.recipe), (INDEX, written.get("recipe"))):
-        require(recipe == context.recipe, f"{name} has not the recipe of its fit ({where}).", "Store context.recipe.")
-    require(
-        artifact.category == stage.category,
-        f"{name} is of category {artifact.category!r}, the fit of {stage.category!r}.",
-        "per_category of the registration says whether there is one a category.",
-    )
-    require(isinstance(artifact.digest, str) and len(artifact.digest) >= 8, f"{name} has no digest.")
-    try:
-        json.dumps(dict(artifact.facts), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CheckFailed(f"{name} has facts that are no JSON ({error}).") from error
-    return f"on {stage.name}, {sum(f.stat().st_size for f in artifact.path.rglob('*') if f.is_file()) / 1e3:.0f} kB"
-
-
-def check_fit_keeps(subject: Subject) -> None:
-    """A fit changes neither the model that it is given nor the state of the process."""
-    stage = stage_of(subject)
-    fitted(subject)
-    batch = square(stage.model, 2)
-    before, features = contents(stage.model), values_of(stage.model, batch)
-    one, data = fitter(subject), stage.data.open()
-    context = context_of(subject, subject.folder("again"))
-    with restored_state() as former:
-        again = one.fit(stage.model, data, context)
-        found = changes(former)
-    subject.shared("a second fit", lambda: again)
-    _same_model(subject, "fit", stage.model, before, difference=largest_difference(features, values_of(stage.model, batch)))
-    require_no_changes(found, f"{subject.name}.fit")
-
-
-def check_seed(subject: Subject) -> None:
-    """One seed gives one artifact, bit for bit, whatever the global random state; another seed another."""
-    first = fitted(subject)
-
-    def again() -> Artifact:
-        with stirred_random(3):
-            return fit_once(subject)
-
-    with stirred_random(3):
-        second: Artifact = again()
-    require(
-        first.digest == second.digest,
-        f"Two fits of {subject.name} with one seed give different artifacts ({first.digest[:8]}, {second.digest[:8]}).",
-        "Derive every draw from context.seed (bench3d.fit.draws), none from a global generator.",
-    )
-    require(
-        fit_once(subject, seed=1).digest != first.digest,
-        f"{subject.name} ignores its seed: seeds 0 and 1 give the same artifact.",
-        "Derive every draw from context.seed (bench3d.fit.draws).",
-    )
-
-
-def check_interruption(subject: Subject) -> str:
-    """A fit that is interrupted and begun again in its folder gives what an uninterrupted one gives."""
-    whole, out, ctrl_c = fitted(subject), subject.folder("interrupted"), Interrupter()
-    try:
-        fit_once(subject, out=out, progress=ctrl_c)
-    except KeyboardInterrupt:
-        pass
-    if not ctrl_c.done:
-        raise Skip("the fit shows no values on its progress, so nobody can interrupt it at a known step")
-    again = fit_once(subject, out=out)
-    require(
-        again.digest == whole.digest,
-        f"A fit of {subject.name} that was interrupted and resumed gives another artifact.",
-        "Save generator states with the weights (bench3d.fit.loop does), or begin anew.",
-    )
-    return ""
-
-
-def check_reload(subject: Subject) -> None:
-    """An artifact that is copied elsewhere and loaded afresh is the same, and makes the same model."""
-    artifact, stage = fitted(subject), stage_of(subject)
-    copy = subject.folder("moved") / "artifact"
-    shutil.copytree(artifact.path, copy)
-    one = fitter(subject)
-    loaded = one.load(copy)
-    for field in ("digest", "recipe", "category"):
-        there, here = getattr(artifact, field), getattr(loaded, field)
-        require(there == here, f"The artifact of {subject.name} has another {field} when it is loaded: {here!r}.")
-    facts = json.loads(json.dumps(dict(artifact.facts)))
-    lost = sorted(k for k in facts if k not in loaded.facts or json.loads(json.dumps(loaded.facts[k])) != facts[k])
-    require(not lost, f"The artifact of {subject.name} loses facts when it is loaded: {', '.join(lost[:3])}.")
-    batch = square(stage.model, 2, stage.category)
-    with restored_state():
-        made = fitter(subject).apply(stage.model, {key_of(subject): artifact}, subject.device)
-        again = one.apply(stage.model, {key_of(subject): loaded}, subject.device)
-    difference = largest_difference(values_of(made, batch), values_of(again, batch))
-    require(
-        difference == 0,
-        f"{subject.name}: the model of a loaded artifact has other features than that of the fit (by {difference:.1e}).",
-        "Everything that `apply` uses has to be in the artifact's files.",
-    )
-
-
-def check_broken_artifact(subject: Subject) -> None:
-    """A folder without an artifact, and an index that is cut off, are refused with a WeightsError."""
-    copy = subject.folder("broken") / "artifact"
-    shutil.copytree(fitted(subject).path, copy)
-    index = copy / INDEX
-    index.write_bytes(index.read_bytes()[: index.stat().st_size // 2])
-    for path, what in ((subject.folder("empty"), "an empty folder"), (copy, f"an {INDEX} that is cut off")):
-        try:
-            fitter(subject).load(path)
-        except WeightsError:
-            continue
-        except Exception as error:
-            kind = "error" if isinstance(error, Bench3DError) else "traceback"
-            raise CheckFailed(
-                f"{subject.name}.load answers to {what} with a {type(error).__name__} ({kind}).",
-                "Raise WeightsError, naming file and field.",
-            ) from error
-        raise CheckFailed(f"{subject.name}.load takes {what} for an artifact.", "Raise WeightsError.")
-
-
-def check_apply_keeps(subject: Subject) -> None:
-    """`apply` makes a new model and changes neither the one that it is given nor the state of the process."""
-    stage, artifact, one = stage_of(subject), fitted(subject), fitter(subject)
-    batch = square(stage.model, 2, stage.category)
-    before, features, print_ = contents(stage.model), values_of(stage.model, batch), stage.model.fingerprint()
-    capabilities = stage.model.capabilities
-    made: list[Any] = []
-    check_state(
-        lambda: made.append(one.apply(stage.model, {key_of(subject): artifact}, subject.device)), f"{subject.name}.apply"
-    )
-    require(made[0] is not stage.model, f"{subject.name}.apply gives back the model that it was given.", "Make a new one.")
-    values_of(made[0], batch)
-    difference = largest_difference(features, values_of(stage.model, batch))
-    _same_model(subject, "apply", stage.model, before, difference=difference)
-    require(
-        stage.model.fingerprint() == print_ and stage.model.capabilities == capabilities,
-        f"{subject.name}.apply changes the fingerprint or the capabilities of the model that it is given.",
-        "Leave its attributes alone.",
-    )
-    require(
-        made[0].random_weights == stage.model.random_weights,
-        f"{subject.name}: the applied model says random_weights={made[0].random_weights}, its backbone "
-        f"{stage.model.random_weights}.",
-        "Hand it on: every record says whether weights are random.",
-    )
-
-
-def check_applied_fingerprint(subject: Subject) -> str:
-    """The applied model has a fingerprint of its own where its features differ from the given model's."""
-    stage, model = stage_of(subject), applied(subject)
-    batch = square(stage.model, 2, stage.category)
-    here, there = model.fingerprint(stage.category), stage.model.fingerprint(stage.category)
-    if here is None:
-        return "None: its features are never cached"
-    differs = largest_difference(values_of(model, batch), values_of(stage.model, batch)) != 0
-    require(
-        here != there or not differs,
-        f"{subject.name}: the applied model has the fingerprint of the backbone, and other features.",
-        "Hash the artifact's weights as well: a cache would mix the two.",
-    )
-    return here[:12] if differs else "its features are the backbone's"
-
-
-def _same_model(subject: Subject, verb: str, model: Model, before: dict[str, str], *, difference: float) -> None:
-    after = contents(model)
-    changed = [name for name in before if after.get(name) != before[name]]
-    require(
-        not changed and difference == 0,
-        f"{subject.name}.{verb} changes the model that it is given ({', '.join(changed[:3]) or 'its features'}).",
-        "Work on a deep copy (copy.deepcopy, DenseBackbone.with_net).",
-    )
-
-
-FIT_CHECKS: tuple[tuple[str, Callable[[Subject], str | None], tuple[str, ...]], ...] = (
-    ("makes", check_makes, ()),
-    ("fit", check_fit, ("makes",)),
-    ("fit-keeps-model", check_fit_keeps, ("fit",)),
-    ("fit-seed", check_seed, ("fit",)),
-    ("fit-interrupted", check_interruption, ("fit", "fit-seed")),
-    ("broken-artifact", check_broken_artifact, ("fit",)),
-    ("apply-keeps-model", check_apply_keeps, ("fit", "fit-keeps-model")),
-    ("reload", check_reload, ("fit", "apply-keeps-model")),
-    ("fingerprint", check_applied_fingerprint, ("fit", "apply-keeps-model")),
-)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,6 +16,28 @@ Weight = Annotated[float, Field(ge=0)]
 
 class Common3DSettings(PoseSettings):
     """Everything that decides a fit or an inference. Lengths are in canonical units unless a name says pixels."""
+
+    check_settings: ClassVar[Mapping[str, Any]] = {
+        "canvas": 64,
+        "render_size": 16,
+        "grid_cells": 4,
+        "mlp_width": 32,
+        "adapter_widths": (32, 32, 16),
+        "adapter_upsample": False,
+        "latent_width": 16,
+        "latent_dim": 16,
+        "surface_samples": 40,
+        "chamfer_points": 100,
+        "eikonal_points": 100,
+        "views": "cached",
+        "accumulate": 1,
+        "batch": 2,
+        "template_iterations": 4,
+        "appearance_iterations": 4,
+        "validate_every": 2,
+        "validation_frames": 1,
+        "refine_steps": 3,
+    }
 
     # Crop and maps. Adapter output, label renderings and pose scores share one grid: the backbone's, twice as fine
     # where `adapter_upsample`; `render_size` is the side of the silhouettes, in both stages.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +17,16 @@ class SmoothAPSettings(BaseModel):
     """Everything that decides a fit. 3D lengths are in `unit`, which for objects of unit size is the world's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    check_settings: ClassVar[Mapping[str, Any]] = {
+        "grid": 6,
+        "points": 150,
+        "positive": 0.03,
+        "iterations": 3,
+        "learning_rate": 1e-3,
+        "evaluate_every": 2,
+        "evaluate_pairs": 2,
+    }
 
     # What is trained.
     rank: Positive = Field(default=4, description="rank of LoRA on the q and the v projection")

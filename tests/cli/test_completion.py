@@ -56,5 +56,6 @@ def test_a_plugin_that_fails_or_prints_or_was_never_seen_is_not_heard(tmp_path):
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[bench3d]\n{name} = {name}_plugin\n")
-    place = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    place = {"PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache"), "BENCH3D_PLUGIN_SECONDS": "60"}
     assert complete("bash", "bench3d run --backbone ho", **place) == "hog\n"

@@ -74,7 +74,8 @@ class Place:
         (info / "entry_points.txt").write_text(f"[bench3d]\n{name} = {name}_plugin\n")
 
     def bench3d(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        own = {"PYTHONPATH": str(self.site), "XDG_CACHE_HOME": str(self.cache), "BENCH3D_PLUGIN_SECONDS": "2"}
+        path = os.pathsep.join([str(self.site), *filter(None, [os.environ.get("PYTHONPATH")])])
+        own = {"PYTHONPATH": path, "XDG_CACHE_HOME": str(self.cache), "BENCH3D_PLUGIN_SECONDS": "2"}
         return subprocess.run(
             [sys.executable, "-c", RUN, *arguments],
             env={**os.environ, **own, **environment},
