@@ -1,15 +1,17 @@
 """What stands for an object of a notebook in an identity: one hash of its tensors, plain attributes and code.
 
-Code counts as Python runs it (the byte code of the class and its base classes outside of torch, and of the functions of
-the same module that it calls), so that an edited cell is another object; another version of Python is one too. Code of
-other modules counts by its name.
+Code counts as Python runs it: the byte code of the class and its bases, and of the functions of the same module that it
+calls, so that an edited cell is another object; another version of Python is one too. Code of other modules and of
+installed libraries counts by its name.
 """
 
 from __future__ import annotations
 
 import secrets
+import sys
 import types
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from bench3d.features.fingerprint import class_name, digest_of, net_parts, net_t
 
 ONCE = "once-"
 """Begins what stands for an object that cannot be told from others: no result of it is ever taken for another's."""
-_FOREIGN = ("torch", "builtins", "bench3d", "abc", "typing")
+_LIBRARIES = {"site-packages", "dist-packages"}
 
 
 def object_digest(thing: Any) -> str:
@@ -83,10 +85,23 @@ def _object(value: Any, where: str, seen: dict[int, str], tensors: dict[str, tor
         return {"named": f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}"}
     if isinstance(value, (torch.device, torch.dtype)):
         return str(value)
-    if not hasattr(value, "__dict__"):
-        raise _Untold
-    attributes = {k: _value(v, f"{where}.{k}", seen, tensors) for k, v in vars(value).items()}
-    return {"class": class_name(value), "code": _class_code(type(value), where, seen, tensors), "own": attributes}
+    return {
+        "class": class_name(value),
+        "code": _class_code(type(value), where, seen, tensors),
+        "own": _state(value, where, seen, tensors),
+    }
+
+
+def _state(value: Any, where: str, seen: dict[int, str], tensors: dict[str, torch.Tensor]) -> Any:
+    """What pickle would write of an instance; an open file, a generator or a lock has nothing of that kind."""
+    try:
+        reduced = value.__reduce_ex__(4)
+    except Exception as error:
+        raise _Untold from error
+    if isinstance(reduced, str):
+        return reduced
+    parts = [list(part) if hasattr(part, "__next__") else part for part in reduced]
+    return [_value(part, f"{where}.{n}", seen, tensors) for n, part in enumerate(parts)]
 
 
 def _network(net: torch.nn.Module, where: str, seen: dict[int, str], tensors: dict[str, torch.Tensor]) -> Any:
@@ -96,8 +111,29 @@ def _network(net: torch.nn.Module, where: str, seen: dict[int, str], tensors: di
     tensors.update({f"{where}/{k}": v for k, v in net_tensors(net).items()})
     classes = {class_name(m): type(m) for m in net.modules()}
     code = {name: _class_code(cls, f"{where}:{name}", seen, tensors) for name, cls in classes.items()}
-    # The file of the outermost class is in `own`; in a notebook there is none, and in a script it says too much.
-    return {"own": own["own"], "class": own["class"], "code": code}
+    # Not the file of the outermost class: in a notebook there is none, and a script holds more than the network.
+    return {"own": own["own"], "class": own["class"], "code": code, "more": _attributes(net, where, seen, tensors)}
+
+
+def _attributes(net: torch.nn.Module, where: str, seen: dict[int, str], tensors: dict[str, torch.Tensor]) -> Any:
+    """What modules hold that is neither plain nor a module: functions, and all else of those that are no library's."""
+    found = {}
+    for name, module in net.named_modules():
+        for key, value in vars(module).items():
+            told = key.startswith("_") or isinstance(value, (torch.nn.Module, torch.Tensor)) or plain(value) is not None
+            code = isinstance(value, (types.FunctionType, types.MethodType))
+            if not told and (code or not _foreign(type(module).__module__)):
+                found[f"{name}.{key}"] = _value(value, f"{where}/{name}.{key}", seen, tensors)
+    return found
+
+
+def _foreign(module: str) -> bool:
+    """Whether a module is Python's or an installed library's: its code counts by name."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top == "bench3d":
+        return top != "__main__"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is not None and not _LIBRARIES.isdisjoint(Path(file).parts)
 
 
 def _class_code(cls: type, where: str, seen: dict[int, str], tensors: dict[str, torch.Tensor]) -> Any:
@@ -105,7 +141,7 @@ def _class_code(cls: type, where: str, seen: dict[int, str], tensors: dict[str, 
     found: dict[str, Any] = {}
     for one in cls.__mro__:
         name = f"{one.__module__}.{one.__qualname__}"
-        if one.__module__.partition(".")[0] in _FOREIGN:
+        if _foreign(one.__module__):
             found[name] = "by name"
             continue
         methods = {}
@@ -121,7 +157,7 @@ def _class_code(cls: type, where: str, seen: dict[int, str], tensors: dict[str, 
 
 def _function(function: types.FunctionType, where: str, seen: dict[int, str], tensors: dict[str, torch.Tensor]) -> Any:
     name = f"{function.__module__}.{function.__qualname__}"
-    if function.__module__.partition(".")[0] in _FOREIGN:
+    if _foreign(function.__module__):
         return name
     inner = {}
     for key, value in _inner(function):

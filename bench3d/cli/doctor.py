@@ -200,7 +200,7 @@ def plugin_findings(trials: Sequence[Trial], debug: bool = False) -> list[Findin
     for failure in failures.values():
         detail = failure.trace.rstrip() if debug and failure.trace else failure.reason
         what = f"{failure.plugin} ({failure.distribution})"
-        found.append(Finding("plugins", what, "problem", _sentence(detail), failure.hint))
+        found.append(Finding("plugins", what, "problem", standing_alone(detail), failure.hint))
     for collision in registry.collisions:
         hint = f"Uninstall one, or leave one out by {ONLY}=-{collision.plugin or collision.left_out}."
         found.append(
@@ -220,7 +220,7 @@ def _slow(trial: Trial) -> Finding:
     return Finding("plugins", what, "note", f"Every command waits {duration(trial.seconds)} for it{why}.", hint)
 
 
-def _sentence(text: str) -> str:
+def standing_alone(text: str) -> str:
     """What follows "was left out: ", to stand alone."""
     return text[:1].upper() + text[1:] if text.startswith(("it ", "its ", "the ")) else text
 

@@ -97,7 +97,10 @@ class PlanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """Where the jobs are done, and which loggers hear of it. The flags below `detach` are settings that executors may have, by these names."""
+    """Where the jobs are done, and which loggers hear of it.
+
+    The flags below `detach` are settings that executors may have, by these names.
+    """
 
     executor: Annotated[
         str | None, typer.Option(metavar="NAME", help="See `bench3d list executors` (default: slots on this machine).")

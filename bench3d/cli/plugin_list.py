@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench3d.cli.doctor import standing_alone
 from bench3d.cli.output import DebugOption, JsonOption, console, print_json
 from bench3d.plugins import Registry, load_registry, tracing
 from bench3d.plugins.points import ONLY
@@ -97,7 +98,7 @@ def _print(found: list[Row], notices: list[str]) -> None:
         body = Text(_names(row.registers))
         for text, style in ((row.why, "yellow"), (row.hint, "dim")):
             if text:
-                body.append(("\n" if body.plain else "") + text[:1].upper() + text[1:], style=style)
+                body.append(("\n" if body.plain else "") + standing_alone(text), style=style)
         package = f"{row.package} {row.version}".strip()
         table.add_row(Text(row.plugin, style="bold"), package, Text(row.state, styles.get(row.state, "bold red")), body)
     out.print(table)

@@ -216,7 +216,7 @@ def variants(entries: Sequence[Entry]) -> list[str]:
 def _difference(key: str, value: str) -> str:
     if key in ("categories", "preset"):
         return f"only {value}" if key == "categories" else f"preset {value}"
-    return f"{key}={_word(value)}"
+    return f"{key.removeprefix('backbone.')}={_word(value)}"
 
 
 def _settings(entry: Entry) -> dict[str, str]:

@@ -90,7 +90,7 @@ def _served(who: str, what: str, stated: int, serves: tuple[int, int], distribut
     upgrade, other = ("bench3d", distribution) if stated > newest else (distribution, "bench3d")
     raise Unfit(
         f"{who} made for version {stated} of the {what}, and bench3d {__version__} serves {known}.",
-        f"pip install --upgrade {upgrade} (or install another release of {other}).",
+        f"Run pip install --upgrade {upgrade} (or install another release of {other}).",
         "other version",
     )
 

@@ -143,7 +143,7 @@ def check_reload(subject: Subject) -> None:
     difference = largest_difference(values_of(made, batch), values_of(again, batch))
     require(
         difference == 0,
-        f"{subject.name}: the model of a loaded artifact has other features than that of the fit (by {difference:.1e}).",
+        f"{subject.name}: the loaded artifact makes a model with other features (by {difference:.1e}).",
         "Everything that `apply` uses has to be in the artifact's files.",
     )
 
@@ -219,12 +219,6 @@ def check_apply_keeps(subject: Subject) -> None:
         f"{subject.name}.apply changes the fingerprint or the capabilities of the model that it is given.",
         "Leave its attributes alone.",
     )
-    require(
-        made[0].random_weights == stage.model.random_weights,
-        f"{subject.name}: the applied model says random_weights={made[0].random_weights}, its backbone "
-        f"{stage.model.random_weights}.",
-        "Hand it on: every record says whether weights are random.",
-    )
 
 
 def check_applied_fingerprint(subject: Subject) -> str:
@@ -252,15 +246,21 @@ def _require_same(subject: Subject, verb: str, changed: list[str], difference: f
 
 
 def check_capabilities(subject: Subject) -> str:
-    """The applied model has the capabilities of its backbone and those that the registration adds, no others."""
+    """The applied model has its backbone's capabilities and those that the registration adds; it hands on what it is."""
     wanted = stage_of(subject).model.capabilities | set(getattr(subject.registration, "adds", ()))
-    have = applied(subject).capabilities
+    model = applied(subject)
+    have, random = model.capabilities, stage_of(subject).model.random_weights
     lacks, more = sorted(wanted - have), sorted(have - wanted)
     require(not lacks, f"The model of {subject.name} lacks {', '.join(lacks)} in its capabilities.")
     require(
         not more,
         f"The model of {subject.name} has {', '.join(more)}, which its registration does not add.",
         "Name them in adds of a ShapeModelRegistration.",
+    )
+    require(
+        model.random_weights == random,
+        f"The model of {subject.name} says random_weights={model.random_weights}, its backbone {random}.",
+        "Hand it on: every record says whether weights are random.",
     )
     return ", ".join(sorted(have))
 

@@ -53,7 +53,7 @@ def pose_of(model: Model, batch: ImageBatch, given: Given) -> PoseEstimate:
 
 
 def check_pose(subject: Subject) -> str:
-    """Rotations are orthonormal with determinant 1, translations and scores finite; a given translation is kept."""
+    """Rotations are orthonormal with determinant 1; translations, in front of the camera, and scores are finite."""
     model, batch, given = _ready(subject, "pose")
     estimate = pose_of(model, batch, given)
     name, count = type(model).__name__, len(batch)
@@ -103,7 +103,7 @@ def _copied(value: object) -> object:
 
 
 def check_shape(subject: Subject) -> str:
-    """Instance meshes: finite vertices (B, V, 3) in canonical units, faces (F, 3) that index them; alone as in a batch."""
+    """Instance meshes: finite vertices (B, V, 3) in canonical units, faces (F, 3) of them; alone as in a batch."""
     model, batch, given = _ready(subject, "shape")
     with restored_state():
         vertices, faces = model.shape(batch, given)

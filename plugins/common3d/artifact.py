@@ -100,7 +100,8 @@ def load_network(folder: Path, device: str) -> Common3DNetwork:
         WeightsError: a file is missing, broken or does not fit the settings beside it.
     """
     content = _read_index(folder)
-    network = Common3DNetwork(content.settings, content.channels)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+        network = Common3DNetwork(content.settings, content.channels)
     path = folder / WEIGHTS
     try:
         network.load_state_dict(load_file(path))

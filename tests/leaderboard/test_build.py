@@ -110,7 +110,7 @@ def test_variants_stand_under_one_family_and_say_how_they_differ(tmp_path):
     made.write(tmp_path, made.measurement("net", seed=3), made.samples(errors(0.5, 9)), label="net")
     (table,) = board_of(tmp_path).tables
     assert {r.family for r in table.rows} == {"net/none/none"}
-    assert sorted(r.variant for r in table.rows) == ["", "backbone.grid=16", "backbone.grid=64", "seed=3"]
+    assert sorted(r.variant for r in table.rows) == ["", "grid=16", "grid=64", "seed=3"]
     assert len({r.model for r in table.rows}) == 1  # the size of the input is the task's business
 
 

@@ -130,7 +130,8 @@ class _Site:
         common = shared(listed) if self.brief else {}
         known = {head: frozenset(pairs) for head, pairs in common.items()}
         self.page(f"tables/{files['page']}", "table", **table_context(table, files, self.board.made), shared=common)
-        self.records(table)
+        if table.rows:
+            self.records(table)
         progress.advance()
         for line, (row, all_of_it) in enumerate(zip(table.rows, listed, strict=True), 1):
             context = run_context(table, row, *split(all_of_it, known), brief=self.brief)
