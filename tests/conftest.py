@@ -15,6 +15,7 @@ import pytest
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs in an empty folder: nothing it starts finds the source tree instead of what is installed."""
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+    monkeypatch.setenv("BENCH3D_PLUGIN_SECONDS", "0")  # tests install plugins of their own: no child tries them first
 
 
 @dataclass

@@ -15,12 +15,14 @@ from bench3d.cli import (
     adapter,
     cache,
     catalog,
+    completion,
     data,
     doctor,
     features,
     grid,
     leaderboard,
     matrix,
+    plugin,
     predict,
     reproduce,
     results,
@@ -32,6 +34,7 @@ from bench3d.errors import Bench3DError
 from bench3d.machine import set_thread_counts
 from bench3d.plugins import load_registry
 from bench3d.plugins.names import resolve
+from bench3d.plugins.versions import show_plainly
 
 INTERRUPTED = 130
 UNEXPECTED = 70
@@ -58,6 +61,8 @@ class Root(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A host's command, else a plugin's, whose code is imported only when it runs."""
         own = super().get_command(ctx, cmd_name)
+        if own is not None and ctx.resilient_parsing:  # a shell asks for completions
+            completion.attach(own)
         if own is not None or cmd_name not in load_registry().names("command"):
             return own
         registration = load_registry().get("command", cmd_name)
@@ -129,7 +134,7 @@ app = typer.Typer(
     help="Benchmark for the 3D-awareness of foundation-model features.",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -152,10 +157,9 @@ def root(
 ) -> None:
     """Benchmark for the 3D-awareness of foundation-model features."""
     set_up_logging(debug)
-    if ctx.invoked_subcommand != "doctor":  # which shows them at length
-        registry = load_registry()
-        sentences = [f.sentence() for f in registry.failures] + [c.sentence() for c in registry.collisions]
-        for sentence in sentences:
+    show_plainly()
+    if ctx.invoked_subcommand not in ("doctor", "plugin"):  # which show them at length
+        for sentence in load_registry().sentences():
             print(f"{sentence} See `bench3d doctor`.", file=sys.stderr)
 
 
@@ -169,6 +173,7 @@ features.register(app)
 cache.register(app)
 adapter.register(app)
 grid.register(app)
+plugin.register(app)
 results.register(app)
 leaderboard.register(app)
 reproduce.register(app)
