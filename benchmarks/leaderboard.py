@@ -32,6 +32,7 @@ from bench3d.leaderboard.changes import changes
 from bench3d.leaderboard.entries import find_entries
 from bench3d.leaderboard.exports import export_all
 from bench3d.leaderboard.page.site import write_site
+from bench3d.machine import garbage_collection_off
 from bench3d.records import (
     BootstrapNote,
     ChanceLevel,
@@ -89,6 +90,7 @@ def main() -> None:
         measure(records, Path(temporary) / "site", options.profile)
 
 
+@garbage_collection_off()  # as `publish` does
 def measure(records: Path, out: Path, profile: bool) -> None:
     """Every stage of a build, then the site's size."""
     seconds: dict[str, float] = {}

@@ -63,6 +63,8 @@ def _value(value: Any, where: str, seen: dict[int, str], tensors: dict[str, torc
     if isinstance(value, torch.Tensor):
         tensors[where] = value
         return "tensor"
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
     if isinstance(value, (list, tuple)):
         return [_value(v, f"{where}[{n}]", seen, tensors) for n, v in enumerate(value)]
     if isinstance(value, Mapping):
@@ -194,5 +196,8 @@ def _names(code: types.CodeType) -> set[str]:
 
 def _code(code: types.CodeType) -> list[Any]:
     """Byte code and constants, without file names and line numbers."""
-    constants = [_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    constants = [
+        _code(c) if isinstance(c, types.CodeType) else sorted(map(repr, c)) if isinstance(c, frozenset) else repr(c)
+        for c in code.co_consts
+    ]
     return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames), list(code.co_freevars)]

@@ -44,7 +44,7 @@ def judged(
     if count < 2 or not groups:
         nothing = np.zeros((count, count), dtype=bool)
         return Verdict(list(range(count)), np.tile([1, count], (count, 1)), ["a"] * count, nothing, nothing, 0)
-    found = pairwise(groups, statistic, metric.across, sizes, level=1 - ALPHA)
+    found = pairwise(groups, statistic, metric.across, sizes, level=None)
     return _verdict(found, metric.higher_is_better, letters)
 
 

@@ -19,6 +19,7 @@ from bench3d.leaderboard.entries import find_entries
 from bench3d.leaderboard.exports import export_all
 from bench3d.leaderboard.page.files import check_place
 from bench3d.leaderboard.page.site import PICTURE_BYTES, SiteSummary, write_site
+from bench3d.machine import garbage_collection_off
 
 RESULTS = Path("bench3d-results")
 
@@ -57,6 +58,7 @@ def default_folders() -> list[Path]:
     return [f for f in (RESULTS if RESULTS.is_dir() else None, committed_records()) if f is not None]
 
 
+@garbage_collection_off()
 def publish(
     folders: Sequence[Path],
     out: Path,

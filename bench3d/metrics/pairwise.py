@@ -77,7 +77,7 @@ def pairwise(
     across: Literal["macro", "samples", "pooled"] = "macro",
     samples: Mapping[str, int] | None = None,
     *,
-    level: float = 0.95,
+    level: float | None = 0.95,
 ) -> Pairwise:
     """Compares M models, category by category on shared rows, over the categories that both of a pair have.
 
@@ -85,7 +85,7 @@ def pairwise(
     are those of Satterthwaite over categories, each with one less than its effective clusters (see `intervals`).
     Models that agree in every row have p = 1. Where the difference is the same in every cluster, and for medians,
     whose standard error is rough with few clusters, no p-value is below 2^(1 - C): that is what flipping the signs
-    of C clusters can resolve.
+    of C clusters can resolve. `level` is that of the intervals, None for none (they are NaN then).
 
     Raises:
         ValueError: no groups, shapes that disagree, a weighted or pooled median.
@@ -235,7 +235,7 @@ def _variances(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.maximum(found, 0.0) * (count - 1) / count
 
 
-def _tested(compared: _Compared, statistic: Statistic, level: float) -> Pairwise:
+def _tested(compared: _Compared, statistic: Statistic, level: float | None) -> Pairwise:
     """Student's t of the differences."""
     difference = compared.difference
     counts = np.sum(compared.clusters, axis=0)
@@ -249,7 +249,8 @@ def _tested(compared: _Compared, statistic: Statistic, level: float) -> Pairwise
         p = np.where((variance == 0) & (difference == 0), 1.0, p)
         alike = (variance <= 1e-20 * difference**2) | (statistic == "median")
         p = np.where(np.isnan(variance), np.nan, np.maximum(p, np.where(alike, 2.0 ** (1.0 - counts), 0.0)))
-        half = special.stdtrit(freedom, 0.5 + level / 2) * error
+        # Without intervals: of hundreds of models these quantiles take as long as all the rest.
+        half = error * np.nan if level is None else special.stdtrit(freedom, 0.5 + level / 2) * error
     shared = counts > 0
     np.fill_diagonal(p, np.nan)
     return Pairwise(

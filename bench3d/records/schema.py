@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench3d.errors import DataError, UsageError
@@ -218,6 +219,14 @@ def record_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, **schema}
 
 
+def _parsed(text: bytes) -> Any:
+    """JSON, read fast; what the fast reader does not take, the standard library's judges. ValueError from that one."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text.decode("utf-8"))
+
+
 def read_record(path: Path) -> Record:
     """Reads and validates a record file; one of an older schema is upgraded.
 
@@ -225,7 +234,7 @@ def read_record(path: Path) -> Record:
         DataError: missing, no JSON, or not a record: names file and field.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = _parsed(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

@@ -17,6 +17,7 @@ from bench3d.contracts import BackboneRegistration, Model
 from bench3d.errors import UsageError
 from bench3d.testing import models
 from bench3d.testing.checks import Check, Skip, Subject, require
+from bench3d.testing.contents import reachable
 from bench3d.testing.images import DEFAULT_SIDE, frames, plain, scene, square
 from bench3d.testing.localisation import (
     Localisation,
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 GREYS = (0.0, 0.5, 1.0)
+SECOND, OTHER_SEED = "a second model", "a model of another seed"
 
 
 def check_backbone(
@@ -149,34 +151,33 @@ def instances(subject: Subject) -> None:
         f"Two instances of {subject.name} with the same settings differ (by {difference:.1e}).",
         "Draw random weights from the settings' seed, under torch.random.fork_rng.",
     )
-    one, two = made(subject).fingerprint(), other.fingerprint()
-    require(one == two, f"Two equal instances of {subject.name} have different fingerprints.")
 
 
 def seed(subject: Subject) -> None:
-    """Another seed gives other features, and another fingerprint."""
-    settings = subject.settings()
-    drawn = subject.options.weights == "random" or getattr(subject.registration, "weights", None) is None
-    if "seed" not in type(settings).model_fields or not drawn:
+    """Another seed gives other features."""
+    model, other = made(subject), of_other_seed(subject)
+    if other is None:
         raise Skip("nothing is drawn from a seed")
-    other = subject.create(settings=subject.settings(seed=settings.seed + 1))
-    model = made(subject)
     batch = square(model, 1)
     require(
         largest_difference(values_of(model, batch), values_of(other, batch)) > 0,
-        f"{subject.name} ignores its seed: seeds {settings.seed} and {settings.seed + 1} give the same features.",
+        f"{subject.name} ignores its seed: two seeds give the same features.",
         "Draw from settings.seed.",
     )
-    one, two = model.fingerprint(), other.fingerprint()
-    require(
-        one is None or one != two,
-        f"{subject.name}: models of different seeds have one fingerprint.",
-        "A fingerprint hashes all that decides the features (bench3d.features.fingerprint).",
-    )
+
+
+def of_other_seed(subject: Subject) -> Model | None:
+    """An instance of another seed, None where nothing is drawn."""
+    settings = subject.settings()
+    drawn = subject.options.weights == "random" or getattr(subject.registration, "weights", None) is None
+    if "seed" not in type(settings).model_fields or not drawn:
+        return None
+    other: Model = subject.shared(OTHER_SEED, lambda: subject.create(settings=subject.settings(seed=settings.seed + 1)))
+    return other
 
 
 def fingerprint(subject: Subject) -> str:
-    """The fingerprint is the same while nothing changes, and another where a weight changes."""
+    """The fingerprint stays while nothing changes, and is another where the seed or a weight is."""
     model = made(subject)
     before = model.fingerprint()
     if before is None:
@@ -184,24 +185,22 @@ def fingerprint(subject: Subject) -> str:
     require(isinstance(before, str) and before != "", f"{subject.name}: the fingerprint is {before!r}, no text.")
     features_of(model, square(model, 1))
     require(model.fingerprint() == before, f"{subject.name}: the fingerprint changes when features are computed.")
-    other, _ = second(subject)
-    parameters = [
-        parameter
-        for network in models.reachable(other)
-        if isinstance(network, torch.nn.Module)
-        for parameter in network.parameters()
-    ]
-    if other is model or not parameters:
-        return before[:12]
-    weight = parameters[-1].detach().view(-1)[-1:]
-    weight += 1.0
-    after = other.fingerprint()
-    weight -= 1.0
-    require(
-        after != before,
-        f"{subject.name}: the fingerprint stays the same where a weight changes.",
-        "Hash the tensors (bench3d.features.fingerprint.net_tensors): a cache would mix the two.",
-    )
+    other, (same, _) = of_other_seed(subject), second(subject)
+    require(same.fingerprint() == before, f"Two equal instances of {subject.name} have different fingerprints.")
+    prints = [] if other is None else [(other.fingerprint(), "the seed is another")]
+    parameters = [p for n in reachable(same) if isinstance(n, torch.nn.Module) for p in n.parameters()]
+    if same is not model and parameters:
+        weight = parameters[-1].detach().view(-1)[-1:]
+        weight += 1.0
+        prints.append((same.fingerprint(), "a weight changes"))
+        weight -= 1.0
+    for found, where in prints:
+        require(
+            found != before,
+            f"{subject.name}: the fingerprint stays the same where {where}.",
+            "Hash all that decides the features (bench3d.features.fingerprint): a cache would mix the two.",
+        )
+    subject.forget(SECOND, OTHER_SEED)
     return before[:12]
 
 
@@ -220,7 +219,7 @@ def second(subject: Subject) -> tuple[Model, list[str]]:
             model = subject.create()
         return model, subject.changed
 
-    pair: tuple[Model, list[str]] = subject.shared("a second model", make)
+    pair: tuple[Model, list[str]] = subject.shared(SECOND, make)
     return pair
 
 
@@ -276,8 +275,8 @@ CHECKS: tuple[Check, ...] = (
     _check("pixel-geometry", pixel_geometry, *SOUND, "odd-inputs"),
     _check("instances", instances, *SOUND),
     _check("seed", seed, *SOUND, "instances"),
-    _check("fingerprint", fingerprint, *SOUND, "instances"),
-    _check("facts", facts_agree, "contract"),
+    _check("fingerprint", fingerprint, *SOUND, "instances", "seed"),
+    _check("facts", facts_agree, "contract", "odd-inputs", "pixel-geometry"),
     _check("weights-file", check_weights_file, *SOUND, "instances"),
     _check("device", device, *SOUND),
 )

@@ -252,11 +252,12 @@ def _mesh(owner: str, vertices: Any, faces: Any) -> None:
     )
     largest = float(np.abs(vertices).max())
     require(
-        0.3 <= largest <= 3.0, f"{owner}: the largest coordinate of its mesh is {largest:.2g}, in canonical units about 1."
+        0.3 <= largest <= 3.0,
+        f"{owner}: the largest coordinate of its mesh is {largest:.2g}, in canonical units about 1.",
     )
     require(
         getattr(faces, "ndim", 0) == 2 and faces.shape[1] == 3 and np.issubdtype(faces.dtype, np.integer)
-        and 0 <= int(faces.min()) and int(faces.max()) < len(vertices),
+        and int(faces.min()) >= 0 and int(faces.max()) < len(vertices),
         f"{owner}: the faces of its mesh are no (F, 3) indices of its vertices.",
     )  # fmt: skip
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from bench3d.contracts import DatasetRegistration, NullProgress, Problem
@@ -14,13 +12,12 @@ from bench3d.plugins.names import resolve
 from bench3d.testing.auditing import deeds
 from bench3d.testing.checks import Check, Skip, require
 from bench3d.testing.conventions import check_listed
+from bench3d.testing.folders import annotations, changed_names, copied, some, state_of
 from bench3d.testing.readers import Listed, What, everything
 from bench3d.testing.subjects import Subject
 from bench3d.testing.twins import Stand, stand_of, tiny_spec
 
 NO_CATEGORY = "no-such-category"
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-MARKS = ("twin.json", "twin.partial.json")
 
 
 def opens(subject: Subject) -> str:
@@ -48,10 +45,10 @@ def writes_once(subject: Subject) -> str:
     if not stand.twin or stand.registration.synth is None:
         raise Skip("the kit did not write it")
     write = resolve(stand.registration.synth, f"twin of {subject.name}")
-    before = _state(stand.folder)
+    before = state_of(stand.folder)
     write(stand.folder, tiny_spec(stand.registration), NullProgress(), 1)
-    changed = _changed(before, _state(stand.folder))
-    require(not changed, f"Written again, the twin changes {_some(changed)}.", "What is whole is left alone.")
+    changed = changed_names(before, state_of(stand.folder))
+    require(not changed, f"Written again, the twin changes {some(changed)}.", "What is whole is left alone.")
     try:
         write(stand.folder, tiny_spec(stand.registration, seed=2), NullProgress(), 1)
     except Bench3DError as error:
@@ -134,13 +131,13 @@ def fingerprint(subject: Subject) -> str:
         first == reader.fingerprint(stand.category),
         "The fingerprint differs when the data set is opened again, or after it was read.",
     )
-    copy = _copied(subject, stand)
+    copy = copied(subject, stand)
     require(
         stand.open(copy).fingerprint(stand.category) == first,
         "The fingerprint differs in a copy of the folder.",
         "Hash contents and names inside the folder, no paths or times.",
     )
-    for path in _annotations(copy):
+    for path in annotations(copy):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) * 2 // 3])
         try:
@@ -168,7 +165,7 @@ def check_silent(subject: Subject) -> None:
 def check_damage(subject: Subject) -> str:
     """`check` names a truncated image and a missing one, without stopping at the first."""
     stand = stand_of(subject)
-    copy = _copied(subject, stand)
+    copy = copied(subject, stand)
     paths = list(
         dict.fromkeys(
             path.resolve()
@@ -189,7 +186,7 @@ def check_damage(subject: Subject) -> str:
             f"check does not name {path.name}, which was {what}; it says: {_words(found[:2])}",
             "Decode every file that the lists name, and go on after the first problem.",
         )
-    return _words(found[:1])
+    return f"{cut.name} and {gone.name} were named"
 
 
 def _problems(reader: Any, stand: Stand) -> list[Problem]:
@@ -208,11 +205,11 @@ def reads_only(subject: Subject) -> None:
     """Reading writes nothing, starts no process, opens no connection and unpickles no code."""
     stand = stand_of(subject)
     _read_all(stand.open(), stand)  # what it imports on its way is none of our business
-    before = _state(stand.folder)
+    before = state_of(stand.folder)
     with deeds() as done:
         _read_all(stand.open(), stand)
-    changed = _changed(before, _state(stand.folder))
-    require(not changed, f"Reading changes {_some(changed)}.", "A data set may lie on a disk that cannot be written to.")
+    changed = changed_names(before, state_of(stand.folder))
+    require(not changed, f"Reading changes {some(changed)}.", "A data set may lie on a disk that cannot be written to.")
     require(
         not done,
         f"Reading does this: {'; '.join(sorted(set(done))[:3])}.",
@@ -257,40 +254,6 @@ def absent(subject: Subject) -> str:
         )
     require(False, "An empty folder is read as if the data were there.")
     return ""
-
-
-def _copied(subject: Subject, stand: Stand) -> Path:
-    """A copy to spoil, under the layout's own folder name; a twin's mark stands beside it, too."""
-    copy = subject.folder("copy") / stand.folder.name
-    shutil.copytree(stand.folder, copy)
-    return copy
-
-
-def _annotations(folder: Path) -> Iterator[Path]:
-    """Files that are no pictures and no marks, one of each kind and folder first."""
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix.lower() not in PICTURES]
-    files = [p for p in files if p.name not in MARKS]
-    firsts = {(p.parent.parent, p.suffix): p for p in reversed(files)}
-    yield from sorted(firsts.values())
-    yield from (p for p in files if p not in firsts.values())
-    # Where nothing but pictures is annotation (renderings with published poses), these count.
-    yield from (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in PICTURES and p.is_file())
-
-
-def _state(folder: Path) -> dict[str, tuple[int, int]]:
-    found = {}
-    for path in folder.rglob("*"):
-        facts = os.lstat(path)
-        found[str(path.relative_to(folder))] = (0, 0) if path.is_dir() else (facts.st_size, facts.st_mtime_ns)
-    return found
-
-
-def _changed(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> list[str]:
-    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-
-
-def _some(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
 
 
 _KIND = ("dataset",)

@@ -40,7 +40,9 @@ def order(subject: Subject) -> str:
         executor.submit(jobs)
         ended = _wait(executor, {"a", "b", "c", "d"}, subject)
         codes = {name: one.code for name, one in ended.items()}
-        require(codes == {"a": 3, "b": 0, "c": 0, "d": 0}, f"The exit codes are {codes}, not 3 of a and 0 of the others.")
+        require(
+            codes == {"a": 3, "b": 0, "c": 0, "d": 0}, f"The exit codes are {codes}, not 3 of a and 0 of the others."
+        )
         began = _lines(folder / "began")
         chain = [name for name in began if name != "d"]
         require(chain == ["a", "b", "c"], f"The jobs began as {' '.join(began)}: b needs a, c needs b.")
@@ -72,7 +74,9 @@ def active(subject: Subject) -> str:
             require(time.monotonic() < until, f"{' '.join(sorted(names - set(found)))} did not end in time.")
             now = executor.active()
             for one in now:
-                require(isinstance(one, Active) and bool(one.slot), f"active() gives {one!r}: Active(id=..., slot=...).")
+                require(
+                    isinstance(one, Active) and bool(one.slot), f"active() gives {one!r}: Active(id=..., slot=...)."
+                )
                 require(
                     one.id in names and one.id not in found, f"active() names {one.id}, which has ended or is no job."
                 )
@@ -92,7 +96,9 @@ def cancel(subject: Subject) -> None:
         executor.cancel(["b"])
         _wait(executor, {"a", "c"}, subject)
         late = [e.id for e in executor.poll(3 * _POLL)]
-        require(not late and "b" not in _lines(folder / "began"), "b was cancelled while it waited, and done all the same.")
+        require(
+            not late and "b" not in _lines(folder / "began"), "b was cancelled while it waited, and done all the same."
+        )
 
 
 def stop(subject: Subject) -> None:
@@ -143,13 +149,17 @@ def job(folder: Path, name: str, needs: tuple[str, ...] = (), seconds: float = 0
 
 @contextlib.contextmanager
 def _opened(subject: Subject) -> Iterator[tuple[Executor, Path]]:
+    refused: list[str] = subject.shared("why it cannot work here", list)
+    if refused:
+        raise Skip(refused[0])
     folder = subject.folder("grid")
     executor: Any = subject.create()
     require(isinstance(executor, Executor), f"The factory gives {type(executor).__name__}, no Executor.")
     try:
         executor.open(ExecutorContext(folder=folder, workers=WORKERS, device=subject.device))
     except (UsageError, PluginError) as error:
-        raise Skip(f"it cannot work here: {error.message}") from error
+        refused.append(f"it cannot work here: {error.message}")
+        raise Skip(refused[0]) from error
     try:
         yield executor, folder
     finally:

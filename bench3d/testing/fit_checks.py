@@ -13,6 +13,7 @@ from bench3d.contracts import Artifact
 from bench3d.errors import Bench3DError, WeightsError
 from bench3d.plugins.settings import SCOPES
 from bench3d.testing.checks import Check
+from bench3d.testing.contents import contents
 from bench3d.testing.fits import (
     INDEX,
     Interrupter,
@@ -29,7 +30,7 @@ from bench3d.testing.fits import (
 )
 from bench3d.testing.images import square
 from bench3d.testing.model_checks import SOUND, model_checks
-from bench3d.testing.models import check_state, contents, largest_difference, require_no_changes, values_of
+from bench3d.testing.models import check_state, largest_difference, require_no_changes, values_of
 from bench3d.testing.state import restored_state, stirred_random
 from bench3d.testing.subjects import CheckFailed, Skip, Subject, require
 
@@ -246,7 +247,7 @@ def _require_same(subject: Subject, verb: str, changed: list[str], difference: f
 
 
 def check_capabilities(subject: Subject) -> str:
-    """The applied model has its backbone's capabilities and those that the registration adds; it hands on what it is."""
+    """The applied model has its backbone's capabilities and those that the registration adds, no others."""
     wanted = stage_of(subject).model.capabilities | set(getattr(subject.registration, "adds", ()))
     model = applied(subject)
     have, random = model.capabilities, stage_of(subject).model.random_weights

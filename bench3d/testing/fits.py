@@ -24,9 +24,9 @@ from bench3d.plugins import incompatibilities, load_registry, load_settings, set
 from bench3d.plugins.registry import missing_extras
 from bench3d.records import identity_hash
 from bench3d.records.identity import identity_settings
+from bench3d.testing.contents import contents
 from bench3d.testing.images import square
 from bench3d.testing.models import (
-    contents,
     largest_difference,
     values_of,
 )

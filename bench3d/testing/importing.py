@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -9,7 +10,10 @@ import sys
 from dataclasses import dataclass
 
 from bench3d.contracts import Registration
-from bench3d.testing.checks import CheckFailed
+from bench3d.errors import PluginError
+from bench3d.plugins import load_registry
+from bench3d.plugins.names import resolve
+from bench3d.testing.subjects import CheckFailed, Skip, Subject, require
 
 LIMIT_MS = 50.0
 TRIES = 3
@@ -135,3 +139,61 @@ def _slowest(text: str, loaded: set[str]) -> str:
         if module.partition(".")[0] in loaded and int(own) > best:
             best, name = int(own), module
     return f"{name}, {best / 1000:.0f} ms" if name else ""
+
+
+def light_import(subject: Subject) -> str:
+    """Every command imports the plugin's module: it must load nothing heavy and take no time."""
+    facts = subject.shared("the import of its module", lambda: import_facts(_module(subject), registered(subject)))
+    heavy = ", ".join(facts.heavy)
+    require(
+        not facts.heavy,
+        f"Importing {' and '.join(facts.modules)} loads {heavy}.",
+        "Import it inside the factory's module, not in the plugin's module or that of its settings.",
+    )
+    slowest = f" (slowest: {facts.slowest})" if facts.slowest else ""
+    require(
+        facts.milliseconds <= LIMIT_MS,
+        f"Importing {' and '.join(facts.modules)} takes {facts.milliseconds:.0f} ms{slowest}; {LIMIT_MS:g} are allowed.",
+        "Leave the work to the factory: this is paid by every bench3d command.",
+    )
+    return f"{facts.milliseconds:.0f} ms"
+
+
+def quiet_import(subject: Subject) -> str | None:
+    """Importing the plugin, its settings and its factory changes nothing that other code shares."""
+    from bench3d.testing.state import changes, snapshot
+
+    registration = registered(subject)
+    facts = subject.shared("the import of its module", lambda: import_facts(_module(subject), registration))
+    require(
+        not facts.changed and not facts.threads,
+        f"Importing {' and '.join(facts.modules)} changes {', '.join([*facts.changed, *facts.threads])}.",
+        "A module only defines things; what a model needs it sets while it works, and puts back.",
+    )
+    former = snapshot()
+    _load(subject)
+    changed = changes(former, imports=True)
+    require(not changed, f"Importing {registration.factory.partition(':')[0]} changes {', '.join(changed)}.")
+    return None
+
+
+def _module(subject: Subject) -> str:
+    """The module that the entry point of the plugin names."""
+    registry = load_registry()
+    for plugin in registry.plugins:
+        if subject.registration in registry.of(plugin):
+            return plugin.module.__name__
+    raise Skip("it belongs to no installed plugin")
+
+
+def _load(subject: Subject) -> None:
+    """Imports the factory's module; what is wrong with it is another check's."""
+    with contextlib.suppress(PluginError):
+        resolve(subject.registration.factory, f"{subject.kind} {subject.name}")
+
+
+def registered(subject: Subject) -> Registration:
+    """What the plugin says of itself; Skip for an object that says nothing."""
+    if not subject.registered:
+        raise Skip("it is an object that is not registered")
+    return subject.registration

@@ -84,6 +84,12 @@ def check_localisation(
     worst, means = 0.0, []
     for frame, geometry in frames(model, square_only):
         errors = localise(model, geometry)
+        mean = errors.mean(dim=0)
+        require(
+            float(mean.abs().max()) <= shift,
+            f"{type(model).__name__}: features of a {frame} input lie ({mean[0]:+.2f}, {mean[1]:+.2f}) cells off: "
+            "check stride and origin of with_grid.",
+        )
         for place, error in zip(PLACES, errors.tolist(), strict=True):
             off = max(abs(error[0]), abs(error[1]))
             worst = max(worst, off)
@@ -91,12 +97,6 @@ def check_localisation(
                 off <= largest,
                 f"{type(model).__name__}: a blob at {place} of a {frame} input is found {off:.2f} cells off.",
             )
-        mean = errors.mean(dim=0)
-        require(
-            float(mean.abs().max()) <= shift,
-            f"{type(model).__name__}: features of a {frame} input lie ({mean[0]:+.2f}, {mean[1]:+.2f}) cells off: "
-            "check stride and origin of with_grid.",
-        )
         means.append(mean)
     x, y = torch.stack(means).abs().amax(dim=0).tolist()
     return Localisation(worst, (x, y))

@@ -77,6 +77,12 @@ def model_checks(
             *SOUND,
         ),
         check("no-graph", "Features keep no gradient graph.", lambda s: models.check_no_graph(*two(s)), "contract"),
-        check("state", "Computing features leaves the process's shared state as it was.", state, "contract"),
+        check(
+            "state",
+            "Computing features leaves the process's shared state as it was.",
+            state,
+            "contract",
+            "hidden-randomness",
+        ),
         check("describe", "Facts are JSON that a record can hold.", lambda s: models.check_describe(made(s)), first),
     )

@@ -13,7 +13,7 @@ from bench3d.errors import Bench3DError
 from bench3d.plugins import load_preset, load_registry, load_settings, preset_names, settings_model
 from bench3d.plugins.names import resolve
 from bench3d.testing.checks import Check, Skip, require
-from bench3d.testing.importing import HEAVY, LIMIT_MS, import_facts
+from bench3d.testing.importing import HEAVY, light_import, quiet_import, registered
 from bench3d.testing.subjects import Subject
 
 NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*:?")
@@ -37,7 +37,7 @@ PROVIDERS = {"task": "dataset", "adapter": "train_dataset", "shape-model": "trai
 
 def name(subject: Subject) -> str:
     """The name can be typed, and be part of a file's name."""
-    given = _registered(subject).name
+    given = registered(subject).name
     family = given.endswith(":")
     require(
         NAME.fullmatch(given) is not None,
@@ -54,7 +54,7 @@ def name(subject: Subject) -> str:
 
 def metadata(subject: Subject) -> str:
     """Summary, licence, version of results, and where somebody else's work comes from."""
-    registration = _registered(subject)
+    registration = registered(subject)
     summary = registration.summary
     require(
         bool(summary.strip()) and "\n" not in summary and len(summary) <= LONGEST_SUMMARY,
@@ -112,7 +112,7 @@ def _downloads(registration: DatasetRegistration) -> None:
 
 def references(subject: Subject) -> str:
     """What is named as "module:attribute" is there, and the factory takes the keywords of its kind."""
-    registration = _registered(subject)
+    registration = registered(subject)
     owner = f"{subject.kind} {registration.name}"
     factory = _resolved(subject, "factory", registration.factory)
     require(callable(factory), f"The factory {registration.factory} is no function or class.")
@@ -157,7 +157,7 @@ def settings(subject: Subject) -> str:
     """Settings refuse unknown keys, are valid by default, and survive being written as JSON."""
     from pydantic import BaseModel, ValidationError
 
-    model = settings_model(_registered(subject))
+    model = settings_model(registered(subject))
     try:
         model.model_validate({"no_such_setting_": 0})
         kinds: set[str] = set()
@@ -189,7 +189,7 @@ def settings(subject: Subject) -> str:
 
 def presets(subject: Subject) -> str:
     """Every preset is valid, knows its keys and says what it is for; those taken by default exist."""
-    registration = _registered(subject)
+    registration = registered(subject)
     if registration.presets is None:
         raise Skip("it has no presets")
     names = preset_names(registration)
@@ -217,7 +217,7 @@ def _backbone_keys() -> set[str]:
 
 def related(subject: Subject) -> str:
     """The data set and contract that it names are registered."""
-    registration = _registered(subject)
+    registration = registered(subject)
     registry = load_registry()
     field = PROVIDERS.get(subject.kind)
     wanted = getattr(registration, field, None) if field else None
@@ -231,14 +231,16 @@ def related(subject: Subject) -> str:
             f"There are {', '.join(registry.names('dataset'))}.",
         )
     if accepts is not None:
-        offered = {p for r in registry.registrations("dataset") if isinstance(r, DatasetRegistration) for p in r.provides}
+        offered = {
+            p for r in registry.registrations("dataset") if isinstance(r, DatasetRegistration) for p in r.provides
+        }
         require(accepts in offered, f"accepts={accepts!r}, which no data set provides ({', '.join(sorted(offered))}).")
     return " ".join(filter(None, (wanted, accepts)))
 
 
 def protocols(subject: Subject) -> str:
     """A task's protocols are told apart, their settings exist, and its headline is one of its metrics."""
-    registration = _registered(subject)
+    registration = registered(subject)
     assert isinstance(registration, TaskRegistration)
     _unique("protocol", (p.name for p in registration.protocols))
     known = _backbone_keys()
@@ -260,9 +262,7 @@ def protocols(subject: Subject) -> str:
     load_settings(registration, overrides=registration.validation)
     unable = sorted(set(registration.requires) - set(CAPABILITIES))
     require(not unable, f"It requires {unable[:1]}, which no model can have ({', '.join(CAPABILITIES)}).")
-    require(
-        registration.aspect in ("", *ASPECTS), f"aspect={registration.aspect!r} is none of {', '.join(ASPECTS)}."
-    )
+    require(registration.aspect in ("", *ASPECTS), f"aspect={registration.aspect!r} is none of {', '.join(ASPECTS)}.")
     given = registration.protocols[0] if registration.protocols else None
     metrics = [m.name for m in subject.create(protocol=given).metrics]
     require(
@@ -279,61 +279,12 @@ def _unique(what: str, names: Iterable[str]) -> None:
         seen.add(one)
 
 
-def light_import(subject: Subject) -> str:
-    """Every command imports the plugin's module: it must load nothing heavy and take no time."""
-    facts = subject.shared("the import of its module", lambda: import_facts(_module(subject), _registered(subject)))
-    heavy = ", ".join(facts.heavy)
-    require(
-        not facts.heavy,
-        f"Importing {' and '.join(facts.modules)} loads {heavy}.",
-        "Import it inside the factory's module, not in the plugin's module or that of its settings.",
-    )
-    slowest = f" (slowest: {facts.slowest})" if facts.slowest else ""
-    require(
-        facts.milliseconds <= LIMIT_MS,
-        f"Importing {' and '.join(facts.modules)} takes {facts.milliseconds:.0f} ms{slowest}; {LIMIT_MS:g} are allowed.",
-        "Leave the work to the factory: this is paid by every bench3d command.",
-    )
-    return f"{facts.milliseconds:.0f} ms"
-
-
-def quiet_import(subject: Subject) -> str | None:
-    """Importing the plugin, its settings and its factory changes nothing that other code shares."""
-    from bench3d.testing.state import changes, snapshot
-
-    registration = _registered(subject)
-    facts = subject.shared("the import of its module", lambda: import_facts(_module(subject), registration))
-    require(
-        not facts.changed and not facts.threads,
-        f"Importing {' and '.join(facts.modules)} changes {', '.join([*facts.changed, *facts.threads])}.",
-        "A module only defines things; what a model needs it sets while it works, and puts back.",
-    )
-    former = snapshot()
-    _resolved(subject, "factory", registration.factory)
-    changed = changes(former, imports=True)
-    require(not changed, f"Importing {registration.factory.partition(':')[0]} changes {', '.join(changed)}.")
-    return None
-
-
-def _module(subject: Subject) -> str:
-    """The module that the entry point of the plugin names."""
-    registry = load_registry()
-    for plugin in registry.plugins:
-        if subject.registration in registry.of(plugin):
-            return plugin.module.__name__
-    raise Skip("it belongs to no installed plugin")
-
-
-def _registered(subject: Subject) -> Registration:
-    if not subject.registered:
-        raise Skip("it is an object that is not registered")
-    return subject.registration
-
-
 CHECKS = (
     # First: it sees only what is not imported yet.
     Check("quiet-import", ("*",), "Importing it changes no state that other code shares.", quiet_import),
-    Check("light-import", ("*",), f"Its module loads nothing of {', '.join(HEAVY[:4])}, ... and is quick.", light_import),
+    Check(
+        "light-import", ("*",), f"Its module loads nothing of {', '.join(HEAVY[:4])}, ... and is quick.", light_import
+    ),
     Check("name", ("*",), "Its name can be typed and be part of a file's name.", name),
     Check("metadata", ("*",), "Summary, licence, result version and source are stated.", metadata),
     Check("references", ("*",), "What it names as module:attribute is there and fits its kind.", references),

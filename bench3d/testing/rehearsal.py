@@ -131,7 +131,9 @@ def data_of(subject: Subject) -> Stand:
             return given_folder(own, subject.options.data, registered_reader(own))
         fits = [own, *(r for r in others if registration.accepts is not None and registration.accepts in r.provides)]
         # One that has categories cannot stand in for one that has none, nor the other way round.
-        with_twin = [r for r in fits if r.synth is not None and (r is own or bool(r.categories) == bool(own.categories))]
+        with_twin = [
+            r for r in fits if r.synth is not None and (r is own or bool(r.categories) == bool(own.categories))
+        ]
         if not with_twin:
             raise Skip(f"{own.name} has no synthetic twin, nor has another data set that it accepts; use --data")
         chosen = with_twin[0]

@@ -9,14 +9,13 @@ import torch
 
 from bench3d.contracts import Renderer, RendererRegistration
 from bench3d.testing.checks import Check, Skip, require
+from bench3d.testing.gradients import agree, differences
 from bench3d.testing.reference_raster import near_edges, rasterize
 from bench3d.testing.subjects import Subject
 
 SIZE = (24, 40)
 """(H, W), not square: swapped axes show."""
 UV, DEPTH = 2e-4, 2e-4
-SLOPE = 0.05
-"""Relative error of a gradient against finite differences in float32."""
 
 
 def contract(subject: Subject) -> str:
@@ -58,7 +57,9 @@ def upright(subject: Subject) -> None:
     ids = _ids(renderer.rasterize(corner.to(subject.device), _faces(subject, [[0, 1, 2]]), SIZE))[0]
     rows, columns = np.nonzero(ids)
     require(len(rows) > 0, "A triangle in the corner (-1, -1) is not drawn.")
-    require(rows.min() == 0 and rows.max() < SIZE[0] // 2, "A triangle at y_ndc = -1 is not at the top: row 0 is the top.")
+    require(
+        rows.min() == 0 and rows.max() < SIZE[0] // 2, "A triangle at y_ndc = -1 is not at the top: row 0 is the top."
+    )
     require(columns.min() == 0 and columns.max() < SIZE[1] // 2, "A triangle at x_ndc = -1 is not at the left.")
 
 
@@ -79,7 +80,9 @@ def triangles(subject: Subject) -> str:
             f"{_place(wrong)}: sampling at pixel centres, nearest z/w first, no culling.",
         )
         inside = sure & (expected[..., 3] > 0)
-        _near("u, v", raster[n, ..., :2], expected[..., :2], inside, UV, "u*a0 + v*a1 + (1-u-v)*a2, perspective-correct")
+        _near(
+            "u, v", raster[n, ..., :2], expected[..., :2], inside, UV, "u*a0 + v*a1 + (1-u-v)*a2, perspective-correct"
+        )
         _near("depth", raster[n, ..., 2:3], expected[..., 2:3], inside, DEPTH, "z/w, the smaller the nearer")
         checked += int(sure.sum())
     return f"{checked} pixels"
@@ -118,7 +121,8 @@ def batched(subject: Subject) -> None:
         require(torch.equal(alone[0], together[n]), f"Image {n} of a batch is rasterised otherwise than alone.")
         blended = renderer.antialias(renderer.interpolate(values[n : n + 1], alone, faces), alone, own, faces)
         require(
-            bool(torch.allclose(blended[0], image[n], atol=1e-5)), f"Image {n} of a batch is blended otherwise than alone."
+            bool(torch.allclose(blended[0], image[n], atol=1e-5)),
+            f"Image {n} of a batch is blended otherwise than alone.",
         )
     shared = renderer.interpolate(values[:1], together, faces)
     require(
@@ -134,7 +138,9 @@ def empty(subject: Subject) -> None:
     clip = clip.clone().requires_grad_()
     faces = torch.zeros((0, 3), dtype=torch.int32, device=subject.device)
     raster = renderer.rasterize(clip, faces, SIZE)
-    require(tuple(raster.shape) == (len(clip), *SIZE, 4) and not bool(raster.any()), "Without faces something is drawn.")
+    require(
+        tuple(raster.shape) == (len(clip), *SIZE, 4) and not bool(raster.any()), "Without faces something is drawn."
+    )
     image = renderer.antialias(renderer.interpolate(_attributes(clip, 2), raster, faces), raster, clip, faces)
     require(not bool(image.any()), "Without faces an image is not empty.")
 
@@ -154,9 +160,9 @@ def interpolate_gradients(subject: Subject) -> str:
     values = _attributes(clip, 3).requires_grad_()
     points = clip.clone().requires_grad_()
     loss(points, values).backward()
-    by_values = _differences(lambda v: loss(clip, v), values.detach(), 0.5)
-    by_points = _differences(lambda p: loss(p, values.detach()), clip, 2e-3, columns=(0, 1, 3))
-    return f"{_agree('attributes', values.grad, by_values)}, {_agree('vertices', points.grad, by_points)}"
+    by_values = differences(lambda v: loss(clip, v), values.detach(), 0.5)
+    by_points = differences(lambda p: loss(p, values.detach()), clip, 2e-3, columns=(0, 1, 3))
+    return f"{agree('attributes', values.grad, by_values)}, {agree('vertices', points.grad, by_points)}"
 
 
 def antialias_gradients(subject: Subject) -> str:
@@ -177,8 +183,8 @@ def antialias_gradients(subject: Subject) -> str:
     points, colour = clip.clone().requires_grad_(), mask.clone().requires_grad_()
     loss(points, colour).backward()
     # A crossing that slips to the next pixel is a jump, and float32 is coarse: one of the steps meets neither.
-    by_points = [_differences(lambda p: loss(p, mask), clip, step, columns=(0, 1, 3)) for step in (1e-4, 3e-4)]
-    words = _agree("vertices", points.grad, *by_points)
+    by_points = [differences(lambda p: loss(p, mask), clip, step, columns=(0, 1, 3)) for step in (1e-4, 3e-4)]
+    words = agree("vertices", points.grad, *by_points)
     require(colour.grad is not None, "antialias has no gradient to colour.")
     assert colour.grad is not None
     # Blending is linear in colour: <blend(x), y> = <x, gradient>.
@@ -272,33 +278,6 @@ def _weights(subject: Subject, channels: int) -> torch.Tensor:
 def _ids(raster: torch.Tensor) -> np.ndarray:
     ids: np.ndarray = raster[..., 3].detach().cpu().numpy().astype(int)
     return ids
-
-
-def _differences(loss: Any, at: torch.Tensor, step: float, columns: tuple[int, ...] | None = None) -> torch.Tensor:
-    """Central differences of a loss at a tensor, in the columns of its last axis that are asked for."""
-    found = torch.zeros_like(at)
-    for index in np.ndindex(*at.shape):
-        if columns is not None and index[-1] not in columns:
-            continue
-        high, low = at.detach().clone(), at.detach().clone()
-        high[index] += step
-        low[index] -= step
-        if torch.equal(high, low):
-            continue
-        found[index] = (float(loss(high).detach()) - float(loss(low).detach())) / (2 * step)
-    return found
-
-
-def _agree(what: str, gradient: torch.Tensor | None, *expected: torch.Tensor) -> str:
-    """Compares with the nearest of several differences, entry by entry, where there are any."""
-    require(gradient is not None, f"There is no gradient to {what}.")
-    assert gradient is not None
-    largest = float(expected[0].abs().max())
-    off = torch.stack([(gradient - e).abs() for e in expected]).amin(dim=0)
-    error = float(off[expected[0] != 0].max()) / max(largest, 1e-9)
-    require(largest > 0 and bool(gradient.any()), f"The gradient to {what} is zero.")
-    require(error <= SLOPE, f"The gradient to {what} is off by {error:.1%} of its largest entry (finite differences).")
-    return f"{what} {error:.1%}"
 
 
 _KIND = ("renderer",)

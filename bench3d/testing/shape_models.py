@@ -83,6 +83,10 @@ def check_pose_repeats(subject: Subject) -> None:
     model, batch, given = _ready(subject, "pose")
     kept = {f.name: _copied(getattr(given, f.name)) for f in dataclasses.fields(given)}
     first = pose_of(model, batch, given)
+    for name, value in kept.items():
+        now = getattr(given, name)
+        same = torch.equal(value, now) if isinstance(value, torch.Tensor) else value == now
+        require(same, f"{type(model).__name__}.pose changes the given {name} in place.", "Work on a copy.")
     with stirred_random(11):
         second = pose_of(model, batch, given)
     for field in ("rotation", "translation", "score"):
@@ -91,10 +95,6 @@ def check_pose_repeats(subject: Subject) -> None:
             f"{type(model).__name__}.pose gives another {field} the second time.",
             "Draw starts from a generator of your own with a fixed seed.",
         )
-    for name, value in kept.items():
-        now = getattr(given, name)
-        same = torch.equal(value, now) if isinstance(value, torch.Tensor) else value == now
-        require(same, f"{type(model).__name__}.pose changes the given {name} in place.", "Work on a copy.")
     check_state(lambda: model.pose(batch, given), f"{subject.name}: pose")
 
 

@@ -119,6 +119,12 @@ class Subject:
             raise Skip(f"needs {key}, which failed in an earlier check")
         return value
 
+    def forget(self, *keys: str) -> None:
+        """Lets go of shared things that no further check needs: a large network fills the memory."""
+        for key in keys:
+            if key in self._shared and self._shared[key][1] is None:
+                del self._shared[key]
+
     def folder(self, name: str) -> Path:
         """A fresh folder of that name, or of that name with a number, under `tmp`."""
         number = 0

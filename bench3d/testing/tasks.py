@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from bench3d.contracts import Encoder, ImageRequest, MetricSpec, TaskRegistration
-from bench3d.contracts.task import Across, Over
 from bench3d.errors import Bench3DError, CapabilityError
 from bench3d.testing.checks import Check, Skip, require
 from bench3d.testing.subjects import Subject
+from bench3d.testing.task_values import FRACTIONS, check_even, check_metric, check_same, column_of, is_number, no_number
 
-FRACTIONS = ("fraction_below", "fraction_at_most")
-REDUCTIONS = ("mean", "median", *FRACTIONS)
-TOLERANCE = 1e-4
-"""How far values of a batch may be off single ones where the metric promises nothing, relative to the value."""
 ORACLES = {"category": "category", "intrinsics": "intrinsics", "translation": "translation", "box": "box"}
 """Field of Given -> the oracle that a protocol must name for it."""
 VALUES = "its values"
@@ -37,29 +31,8 @@ def metrics(subject: Subject) -> str:
         twice = sorted({n for n in names if names.count(n) > 1})
         require(not twice, f"Two of its metrics are called {twice[:1]}.")
         for metric in declared:
-            _metric(metric)
+            check_metric(metric)
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-
-
-def _metric(metric: MetricSpec) -> None:
-    require(isinstance(metric, MetricSpec), f"{metric!r} is no MetricSpec.")
-    where = f"The metric {metric.name}"
-    require(metric.reduce in REDUCTIONS, f"{where} is reduced by {metric.reduce!r}: {', '.join(REDUCTIONS)}.")
-    require(metric.over in get_args(Over), f"{where} is taken over {metric.over!r}: {', '.join(get_args(Over))}.")
-    require(metric.across in get_args(Across), f"{where}: across={metric.across!r}: {', '.join(get_args(Across))}.")
-    require(
-        (metric.threshold is not None) == (metric.reduce in FRACTIONS),
-        f"{where} has the threshold {metric.threshold!r} and is reduced by {metric.reduce}.",
-        "Fractions have a threshold, the others none.",
-    )
-    require(
-        isinstance(metric.version, int) and not isinstance(metric.version, bool) and metric.version >= 1,
-        f"{where} has the version {metric.version!r}, not a whole number from 1.",
-    )
-    require(bool(metric.order.strip()), f"{where} does not say in which order it is averaged (`order`).")
-    require(
-        metric.tolerance is None or metric.tolerance >= 0, f"{where} has the tolerance {metric.tolerance!r}, not 0 or more."
-    )
 
 
 def listing(subject: Subject) -> str:
@@ -75,25 +48,9 @@ def listing(subject: Subject) -> str:
         for limit in sorted({1, 2, max(1, len(ids) // 2), len(ids)}):
             taken = [s.id for s in one.task.samples(one.dataset, one.category, limit)]
             again = [s.id for s in one.task.samples(one.dataset, one.category, limit)]
-            _evenly(ids, taken, limit)
+            check_even(ids, taken, limit)
             require(taken == again, f"limit={limit} takes other samples the second time.", "It is seeded by nothing.")
     return f"{len(ids)} samples"
-
-
-def _evenly(ids: Sequence[str], taken: Sequence[str], limit: int) -> None:
-    require(
-        0 < len(taken) <= limit and set(taken) <= set(ids),
-        f"limit={limit} gives {len(taken)} samples, {len(set(taken) - set(ids))} of them not in the whole list.",
-    )
-    at = [ids.index(i) for i in taken]
-    require(at == sorted(at), f"limit={limit} changes the order of the samples.")
-    widest = max((b - a for a, b in zip([*at], [*at[1:], len(ids)], strict=True)), default=0)
-    allowed = 2 * math.ceil(len(ids) / len(taken))
-    require(
-        widest <= allowed,
-        f"limit={limit} of {len(ids)} samples leaves out {widest - 1} in a row.",
-        "Take every (n / limit)-th sample: the first few are not what the whole set is.",
-    )
 
 
 def values(subject: Subject) -> str:
@@ -102,14 +59,16 @@ def values(subject: Subject) -> str:
     registration = subject.registration
     assert isinstance(registration, TaskRegistration)
     for metric in declared:
-        read = [v for v in _column(metric.value, found) if v is not None]
+        read = [v for v in column_of(metric.value, found) if v is not None]
         require(
             bool(read) or metric.name != registration.headline,
             f"The headline {metric.name} reads {metric.value!r}, which no sample has.",
         )
-        require(all(_number(v) for v in read), f"{metric.name} reads {metric.value!r}, which holds {_strange(read)!r}.")
+        require(
+            all(is_number(v) for v in read), f"{metric.name} reads {metric.value!r}, which holds {no_number(read)!r}."
+        )
         if read and metric.weight is not None:
-            require(bool(_column(metric.weight, found)), f"{metric.name} is weighed by {metric.weight!r}: not there.")
+            require(bool(column_of(metric.weight, found)), f"{metric.name} is weighed by {metric.weight!r}: not there.")
     return f"{len(found)} samples, {len(found[0])} keys"
 
 
@@ -120,16 +79,16 @@ def chance(subject: Subject) -> str:
         (metric, name, key)
         for metric in declared
         for name, key in (metric.chance or {}).items()
-        if any(v is not None for v in _column(metric.value, found))
+        if any(v is not None for v in column_of(metric.value, found))
     ]
     if not wanted:
         raise Skip("no metric names a chance level")
-    if any(not _column(key, found) for _, _, key in wanted):  # some levels are drawn from training poses
+    if any(not column_of(key, found) for _, _, key in wanted):  # some levels are drawn from training poses
         found = _with_training(subject) or found
     for metric, name, key in wanted:
-        column = [v for v in _column(key, found) if v is not None]
+        column = [v for v in column_of(key, found) if v is not None]
         require(bool(column), f"The chance level {name} of {metric.name} reads {key!r}, which no sample has.")
-        require(all(_number(v) for v in column), f"{key!r} holds {_strange(column)!r}, not a number.")
+        require(all(is_number(v) for v in column), f"{key!r} holds {no_number(column)!r}, not a number.")
         if metric.reduce in FRACTIONS or (metric.unit == "%" and metric.higher_is_better):
             worst = max(column, key=lambda v: abs(v - 0.5))
             require(
@@ -158,7 +117,7 @@ def batch(subject: Subject) -> str:
     with stage(subject) as other:
         together = other.evaluate(SAMPLES)
     allowed = {m.value: m.tolerance for m in declared if m.tolerance is not None}
-    _same(single, together, allowed, f"in a batch of {SAMPLES}")
+    check_same(single, together, allowed, f"in a batch of {SAMPLES}")
     return f"{len(single)} samples"
 
 
@@ -334,59 +293,6 @@ def _single(subject: Subject) -> tuple[list[dict[str, Any]], Sequence[MetricSpec
 
     found: tuple[list[dict[str, Any]], Sequence[MetricSpec]] = subject.shared(VALUES, make)
     return found
-
-
-def _column(key: str, found: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What a metric reads of all samples: a column of their parts, else a key of their own."""
-    column: list[Any] = []
-    for value in found:
-        parts = value.get("parts", {})
-        if key in parts:
-            column += list(parts[key])
-        elif key in value:
-            column.append(value[key])
-    return column
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _strange(column: Sequence[Any]) -> Any:
-    return next((v for v in column if not _number(v)), None)
-
-
-def _same(single: Sequence[Any], together: Sequence[Any], allowed: Mapping[str, float], where: str) -> None:
-    for one, two in zip(single, together, strict=True):
-        for path, a, b in _pairs(one, two):
-            key = path.split("/")[-1]
-            if key.endswith("_ms") or a == b:
-                continue
-            if _number(a) and _number(b):
-                slack = allowed.get(key, TOLERANCE * max(1.0, abs(a)))
-                if abs(a - b) <= slack:
-                    continue
-            require(
-                False,
-                f"{one['id']}: {path} is {_short(a)} alone and {_short(b)} {where}.",
-                "A sample's values depend on that sample alone; state MetricSpec.tolerance where rounding shows.",
-            )
-
-
-def _pairs(a: Any, b: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Leaves of two JSON values side by side; an index of a list is no part of the path."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping) and a.keys() == b.keys():
-        for key in a:
-            yield from _pairs(a[key], b[key], f"{path}/{key}".lstrip("/"))
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        for x, y in zip(a, b, strict=True):
-            yield from _pairs(x, y, path)
-    else:
-        yield path, a, b
-
-
-def _short(value: Any) -> str:
-    return json.dumps(value, default=str)[:60]
 
 
 _KIND = ("task",)

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 from bench3d.contracts import Model
 from bench3d.errors import Bench3DError, UsageError, WeightsError
+from bench3d.testing.contents import reachable
 from bench3d.testing.images import square
-from bench3d.testing.models import largest_difference, reachable, values_of
+from bench3d.testing.models import largest_difference, values_of
 from bench3d.testing.subjects import CheckFailed, Skip, Subject, require
 
 

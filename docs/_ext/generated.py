@@ -190,6 +190,14 @@ def readme(heading: str) -> str:
     return _shifted(lines[at + 1 : end], 1 - level)
 
 
+def exit_codes() -> str:
+    """The README's table of exit codes."""
+    lines = (TOP / "README.md").read_text(encoding="utf-8").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("| exit code"))
+    end = next(i for i in range(at, len(lines)) if not lines[i].startswith("|"))
+    return "\n".join(lines[at:end]) + "\n"
+
+
 def whole_file(name: str) -> str:
     """A Markdown file of the repository without its first heading."""
     lines = (TOP / name).read_text(encoding="utf-8").splitlines()
@@ -280,7 +288,7 @@ def sizes() -> str:
     rows = []
     for r in registered("dataset"):
         size = f"{r.bytes / 1e9:,.1f} GB" if r.bytes else ""
-        get = "`bench3d data fetch`" if r.downloads else "after registration" if r.registration_required else "by hand"
+        get = "`bench3d data fetch`" if r.downloads else "`bench3d data render`" if r.render else "after registration" if r.registration_required else "by hand"
         rows.append([code(r.name), code(r.folder), size, get, "yes" if r.synth else "no", cell(r.licence)])
     return table(["data set", "folder", "size", "how to get it", "twin", "licence"], rows)
 
@@ -289,6 +297,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "checks": checks,
     "commands": commands,
     "errors": errors,
+    "exit-codes": exit_codes,
     "file": whole_file,
     "grids": grids,
     "hooks": hooks,

@@ -22,6 +22,7 @@ from bench3d.leaderboard.page.pictures import Picture, thumbnails
 from bench3d.leaderboard.page.run_page import run_context
 from bench3d.leaderboard.page.table_page import table_context
 from bench3d.leaderboard.page.templates import asset, environment
+from bench3d.machine import garbage_collection_off
 from bench3d.runner.memo import planning_session
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class SiteSummary:
     bytes: int
 
 
+@garbage_collection_off()
 def write_site(
     board: Board,
     out: Path,
