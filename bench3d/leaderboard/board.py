@@ -192,6 +192,13 @@ class Correlation:
     p_value: float | None
     n: int
     random_weights: bool = False
+    title_x: str = ""
+    title_y: str = ""
+
+    @property
+    def titles(self) -> tuple[str, str]:
+        """What the two tables are called, for people; their ids where nothing else is known."""
+        return self.title_x or self.table_x, self.title_y or self.table_y
 
 
 @dataclass(frozen=True, kw_only=True)

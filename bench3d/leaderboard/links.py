@@ -38,6 +38,7 @@ def _by_shape_model(table: Table) -> Iterator[list[Row]]:
 
 def _correlation(x: Table, y: Table, rows: Sequence[Row]) -> Correlation | None:
     metric_x, metric_y = x.metrics[0], y.metrics[0]
+    shape = rows[0].shape_model
     mine, other = _models(x.rows, metric_x), _models(rows, metric_y)
     points = [_point(mine[name], metric_x, other[name], metric_y) for name in mine if name in other]
     if len(points) < FEWEST:
@@ -57,6 +58,8 @@ def _correlation(x: Table, y: Table, rows: Sequence[Row]) -> Correlation | None:
         p_value=p_value,
         n=n,
         random_weights=any(p.random_weights for p in points),
+        title_x=", ".join(filter(None, (x.task, x.protocol))),
+        title_y=", ".join(filter(None, (y.task, y.protocol, f"+ {shape}" if shape != "none" else ""))),
     )
 
 

@@ -76,7 +76,7 @@ class SampleStream:
         """Every line as it stands, and what it says. Raises as `iter_samples`."""
         for line in self._split():
             self.lines += 1
-            yield line, _parsed(line, f"{self.path}, line {self.lines}", self._keys_once)
+            yield line, _parsed(line, self, self._keys_once)
 
     def _split(self) -> Iterator[bytes]:
         pieces: list[bytes] = []  # of a line that is not at its end yet: joined once, however many blocks it takes
@@ -169,15 +169,15 @@ def _opened(path: Path, links: bool) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _parsed(line: bytes, where: str, keys_once: bool) -> dict[str, Any]:
+def _parsed(line: bytes, stream: SampleStream, keys_once: bool) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
         if keys_once and isinstance(value, dict) and _keys(value) != len(_KEY.findall(line)):
             json.loads(line, object_pairs_hook=_object)  # which finds the key, or that a text looks like one
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON: {error}.") from error
+        raise DataError(f"{stream.path}, line {stream.lines} is no JSON: {error}.") from error
     if not isinstance(value, dict) or not isinstance(value.get("id"), str):
-        raise DataError(f"{where}, field id: missing.")
+        raise DataError(f"{stream.path}, line {stream.lines}, field id: missing.")
     return value
 
 

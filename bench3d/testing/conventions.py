@@ -6,6 +6,7 @@ annotated box, a point cloud with the mask, and the depth maps of two views with
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ def _sequences(sequences: Sequence[Any]) -> None:
         )
         require(
             0.3 <= float(np.abs(points).max()) <= 3.0,
-            f"{one.name}: the largest coordinate of its points is {np.abs(points).max():.2g}, in canonical units about 1.",
+            f"{one.name}: the largest coordinate of its points is {np.abs(points).max():.2g}; canonical: about 1.",
         )
         inside = []
         for frame in one.frames[:_SEEN]:
@@ -154,7 +155,7 @@ def _tracks(one: Any) -> None:
             bool((np.diff(points.points) > 0).all()) and points.xy.shape == (len(points.points), 2),
             f"{one.id}/{view.id}: the ids of its observations are not ascending and unique, or xy is not (N, 2).",
         )
-    shared = max(len(np.intersect1d(a.points, b.points)) for a, b in zip(seen, seen[1:], strict=False))
+    shared = max(len(np.intersect1d(a.points, b.points)) for a, b in itertools.pairwise(seen))
     require(shared > 0, f"{one.id}: no two neighbouring views observe a common point.")
 
 

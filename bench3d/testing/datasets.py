@@ -12,7 +12,7 @@ from bench3d.plugins.names import resolve
 from bench3d.testing.auditing import deeds
 from bench3d.testing.checks import Check, Skip, require
 from bench3d.testing.conventions import check_listed
-from bench3d.testing.folders import annotations, changed_names, copied, some, state_of
+from bench3d.testing.folders import annotation_files, changed_names, copied, some, state_of
 from bench3d.testing.readers import Listed, What, everything
 from bench3d.testing.subjects import Subject
 from bench3d.testing.twins import Stand, stand_of, tiny_spec
@@ -137,7 +137,7 @@ def fingerprint(subject: Subject) -> str:
         "The fingerprint differs in a copy of the folder.",
         "Hash contents and names inside the folder, no paths or times.",
     )
-    for path in annotations(copy):
+    for path in annotation_files(copy):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) * 2 // 3])
         try:

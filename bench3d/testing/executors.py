@@ -62,7 +62,7 @@ def again(subject: Subject) -> None:
 
 
 def active(subject: Subject) -> str:
-    """active() names what is being done, and where; no more jobs at once than workers."""
+    """What is being done is named with its place; no more jobs at once than workers."""
     with _opened(subject) as (executor, folder):
         _needs_processes(executor, folder, subject)
         names = {f"j{n}" for n in range(WORKERS + 1)}
@@ -102,7 +102,7 @@ def cancel(subject: Subject) -> None:
 
 
 def stop(subject: Subject) -> None:
-    """stop(False) begins nothing more and lets what runs end; what is submitted later is not begun."""
+    """After `stop` nothing more begins, and what runs may end; what is submitted later is not begun."""
     with _opened(subject) as (executor, folder):
         _needs_processes(executor, folder, subject)
         executor.submit([job(folder, "a", seconds=1.5), job(folder, "b", needs=("a",))])
@@ -130,7 +130,7 @@ def stop_now(subject: Subject) -> str:
 
 
 def close(subject: Subject) -> None:
-    """close() ends what still runs, and may come without any job."""
+    """Closing ends what still runs, and may come without any job."""
     with _opened(subject) as (executor, folder):
         pass
     with _opened(subject) as (executor, folder):

@@ -21,7 +21,7 @@ def copied(subject: Subject, stand: Stand) -> Path:
     return copy
 
 
-def annotations(folder: Path) -> Iterator[Path]:
+def annotation_files(folder: Path) -> Iterator[Path]:
     """Files that are no pictures and no marks, one of each kind and folder first."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix.lower() not in PICTURES]
     files = [p for p in files if p.name not in MARKS]

@@ -170,7 +170,7 @@ _REPORTS: pytest.StashKey[dict[str, Report]] = pytest.StashKey()
 
 @pytest.fixture
 def bench3d_subject(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Subject]:
-    """bench3d_subject(kind, name, **options): what `bench3d.testing.run_checks` takes; options as `Options` has them."""
+    """Called with (kind, name, **options): what `bench3d.testing.run_checks` takes; options as `Options` has them."""
 
     def make(kind: str, name: str, **options: Any) -> Subject:
         from bench3d.testing.subjects import Options, subject_for
@@ -185,7 +185,7 @@ def bench3d_subject(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[
 
 @pytest.fixture
 def bench3d_twin(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
-    """bench3d_twin(name): a reader of the tiny synthetic twin of a registered data set, written for this test."""
+    """Called with a name: a reader of the tiny synthetic twin of a registered data set, written for this test."""
 
     def open_one(name: str) -> Any:
         from bench3d.contracts import DatasetRegistration

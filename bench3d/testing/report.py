@@ -70,7 +70,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """ "backbone dinov2"."""
+        """Kind and name."""
         return f"{self.kind} {self.name}"
 
     def ordered(self) -> list[Outcome]:
@@ -78,7 +78,7 @@ class Report:
         return sorted(self.outcomes, key=lambda o: ORDER.index(o.state))
 
     def count(self) -> str:
-        """ "2 failed, 20 passed, 1 skipped"."""
+        """The states of its checks in words: 2 failed, 20 passed."""
         return counted([self])
 
 

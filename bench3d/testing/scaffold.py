@@ -22,15 +22,16 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST = 50
 _PREFIX = "bench3d-"
 _DEFAULT = "bench3d.features.settings:InputSettings"
+_FEW = "--synthetic --category car --limit 20"
 TRY: Mapping[str, str] = {
-    "backbone": "bench3d run --backbone {name} --task {task} --synthetic --category car --limit 20{weights}",
-    "adapter": "bench3d run --backbone {floor} --adapter {name} --task {task} --synthetic --category car --limit 20",
-    "shape-model": "bench3d run --backbone {floor} --shape-model {name} --task {pose} --synthetic --category car --limit 20",
-    "task": "bench3d run --backbone {floor} --task {name} --synthetic --category car --limit 20",
+    "backbone": "bench3d run --backbone {name} --task {task} " + _FEW + "{weights}",
+    "adapter": "bench3d run --backbone {floor} --adapter {name} --task {task} " + _FEW,
+    "shape-model": "bench3d run --backbone {floor} --shape-model {name} --task {pose} " + _FEW,
+    "task": "bench3d run --backbone {floor} --task {name} " + _FEW,
     "dataset": "bench3d data synth {name}",
     "renderer": "bench3d describe {name}",
     "executor": "bench3d grid run smoke --executor {name}",
-    "logger": "bench3d run --backbone {floor} --task {task} --synthetic --category car --limit 20 --log {name}",
+    "logger": "bench3d run --backbone {floor} --task {task} " + _FEW + " --log {name}",
     "command": "bench3d {name} --help",
 }
 """What to type to see a new plugin of a kind at work."""

@@ -184,7 +184,9 @@ def subject_for(kind: str, name: str, *, tmp: Path, device: str = "cpu", options
     def factory(**keywords: Any) -> Any:
         return registry.create(kind, name, **keywords)
 
-    return Subject(registration, kind, name, factory, device, options or Options(), tmp)
+    # A colon inside: an object that bench3d.api registers while a call lasts.
+    registered = ":" not in registration.name.rstrip(":")
+    return Subject(registration, kind, name, factory, device, options or Options(), tmp, registered)
 
 
 def subject_from(

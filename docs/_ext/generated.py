@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import inspect
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def settings_of(registration: Registration) -> str:
     """Table of a registration's settings."""
     from bench3d.cli.catalog import type_name
 
-    scope, rows = SCOPES[registration.kind], []
+    scope, rows = SCOPES.get(registration.kind, registration.kind), []
     for key, info in settings_model(registration).model_fields.items():
         default = "required" if info.is_required() else info.get_default(call_default_factory=True)
         said = cell(info.description or "")
@@ -174,10 +175,13 @@ def presets(arguments: str) -> str:
 
 
 def template(kind: str) -> str:
-    """The module that `bench3d plugin new NAME --kind KIND` writes."""
-    from bench3d.testing.scaffold import files_for
+    """The module that `bench3d plugin new my-KIND --kind KIND` writes."""
+    from bench3d.testing.scaffold import new_plugin
 
-    text = next(t for n, t in files_for(f"my-{kind}", kind).items() if n.endswith(".py"))
+    with tempfile.TemporaryDirectory() as folder:
+        made = new_plugin(f"my-{kind}", kind, out=Path(folder) / "new")
+        (module,) = [made.folder / name for name in made.files if name.endswith(".py")]
+        text = module.read_text(encoding="utf-8")
     return f"```python\n{text.rstrip()}\n```\n"
 
 

@@ -53,7 +53,7 @@ def correlation(link: Correlation) -> str:
     minor = frozenset(order if len(known) > CROWD else ())
     places = place(at, [(i, shown[i]) for i in order], Box(LEFT, TOP - 6, WIDTH, BOTTOM - 2), SMALL, arms, minor)
     ticks = across.ticks(6)
-    right, above = _caption(link.metric_x, link.table_x, "→"), _caption(link.metric_y, link.table_y, "↑")
+    right, above = _caption(link.metric_x, link.titles[0], "→"), _caption(link.metric_y, link.titles[1], "↑")
     body = [
         words_at(4, 20, cut(above, WIDTH - 8, SMALL), above, font_size=SMALL),
         left_axis(up, LEFT, RIGHT),
@@ -65,7 +65,7 @@ def correlation(link: Correlation) -> str:
     said = [*_sentences(link, known, ending), *nameless(len(known) - len(places))]
     below, height = notes(said, BOTTOM + 52)
     name = plot_id("relation", link.table_x, link.table_y, link.metric_x.name, link.metric_y.name)
-    title = f"{link.metric_x.name} of {link.table_x} against {link.metric_y.name} of {link.table_y}"
+    title = f"{link.metric_x.name} of {link.titles[0]} against {link.metric_y.name} of {link.titles[1]}"
     return figure(name, "relation", title, _words(link, known), height, *body, below)
 
 

@@ -9,6 +9,9 @@ def create(weights, settings, device):
     import torch.nn.functional as F
 
     from bench3d.features.backbone import DenseBackbone
+    from bench3d.features.weights import no_weights
+
+    no_weights(weights, "demo-grey")
 
     def net(images):
         return F.avg_pool2d(images.mean(1, keepdim=True), 16)
@@ -20,4 +23,4 @@ def create(weights, settings, device):
 def bench3d_register():
     """One backbone."""
     own = {"factory": "bench3d_demo:create", "settings": "bench3d.features.settings:InputSettings"}
-    return [BackboneRegistration(name="demo-grey", summary="Mean grey per cell", patch=16, dim=1, **own)]
+    return [BackboneRegistration(name="demo-grey", summary="Mean grey per cell", patch=16, dim=1, licence="MIT", **own)]
