@@ -8,7 +8,7 @@ from bench3d.features.settings import InputSettings
 
 
 class DigestSettings(BaseModel):
-    """Of an adapter, shape model or task."""
+    """Of an adapter, shape model, task, or `Model`: it has no settings that could be changed from outside."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -16,7 +16,7 @@ class DigestSettings(BaseModel):
 
 
 class ObjectSettings(InputSettings):
-    """Of a backbone: its digest, its input policy, and how its input is normalised."""
+    """Of a network: its digest, its input policy, and how its input is normalised."""
 
     object: str = Field(description="digest of the object: tensors, plain attributes, code")
     patch: int | None = Field(default=None, ge=1, description="input pixels per cell")

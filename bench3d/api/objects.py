@@ -131,9 +131,9 @@ def kind_of(thing: Any, about: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def lend(wrapped: Wrapped, device: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def lend(wrapped: Wrapped) -> Iterator[tuple[str, dict[str, Any]]]:
     """Registers an object while the block lasts; yields the name and the settings that go with it."""
-    from bench3d.api.wrapped_models import OBJECT_SETTINGS, factory_of, settings_of
+    from bench3d.api.wrapped_models import factory_of, settings_model_of, settings_of
 
     number, settings = f"n{next(_numbers)}", settings_of(wrapped)
     about = {"summary": f"An object of this process ({type(wrapped.thing).__name__})", **wrapped.about}
@@ -145,10 +145,10 @@ def lend(wrapped: Wrapped, device: str) -> Iterator[tuple[str, dict[str, Any]]]:
     registration = _REGISTRATIONS[wrapped.kind](
         name=PREFIX + wrapped.name,
         factory=f"{__name__}:lent.{number}",
-        settings=f"{OBJECT_SETTINGS}:{'ObjectSettings' if wrapped.kind == 'backbone' else 'DigestSettings'}",
+        settings=f"bench3d.api.object_settings:{settings_model_of(wrapped)}",
         **about,
     )
-    setattr(lent, number, factory_of(wrapped, settings, device))
+    setattr(lent, number, factory_of(wrapped))
     try:
         with load_registry().lend(registration, PACKAGE):
             yield registration.name, settings

@@ -192,7 +192,7 @@ def _planned(values: dict[str, Any]) -> Iterator[RunSpec]:
             if given is None or isinstance(given, str):
                 continue
             wrapped = _wrapped(given, role, kind, name)
-            values[role], own = stack.enter_context(lend(wrapped, values["device"]))
+            values[role], own = stack.enter_context(lend(wrapped))
             settings[scope] = {**own, **settings.get(scope, {})}
         yield _spec(values, settings, name)
 

@@ -17,7 +17,6 @@ from bench3d.errors import Bench3DError, PluginError, UsageError
 from bench3d.features.backbone import DenseBackbone
 from bench3d.features.fingerprint import class_name
 
-OBJECT_SETTINGS = "bench3d.api.object_settings"
 PROBE = 224
 """Side in pixels of the image that tells a network's patch."""
 
@@ -72,26 +71,38 @@ class ObjectBackbone(DenseBackbone):
 def settings_of(wrapped: Wrapped) -> dict[str, Any]:
     """Settings that go with an object. UsageError where its patch cannot be found out."""
     digest = {"object": object_digest(wrapped.thing)}
-    if wrapped.kind != "backbone" or isinstance(wrapped.thing, Model):
+    if not _is_network(wrapped):
         return digest
     settings = {**digest, "mean": wrapped.mean, "std": wrapped.std, "patch": wrapped.patch or _probe(wrapped)}
     return settings if wrapped.input_size is None else {**settings, "input_size": wrapped.input_size}
 
 
-def factory_of(wrapped: Wrapped, settings: dict[str, Any], device: str) -> Callable[..., Any]:
+def settings_model_of(wrapped: Wrapped) -> str:
+    """Name of the model of these settings."""
+    return "ObjectSettings" if _is_network(wrapped) else "DigestSettings"
+
+
+def _is_network(wrapped: Wrapped) -> bool:
+    return wrapped.kind == "backbone" and not isinstance(wrapped.thing, Model)
+
+
+def factory_of(wrapped: Wrapped) -> Callable[..., Any]:
     """The factory of the object's registration; every call gives a copy of its own."""
-    if wrapped.kind == "backbone":
+    if _is_network(wrapped):
         return lambda weights, settings, device: _backbone(wrapped, settings, device)
-    return lambda **_: copied(wrapped.thing, wrapped.name)
+    return lambda **_: _copy_of(wrapped)
+
+
+def _copy_of(wrapped: Wrapped) -> Any:
+    made = copied(wrapped.thing, wrapped.name)
+    if isinstance(made, Model):
+        made.random_weights = made.random_weights or wrapped.random_weights
+    return made
 
 
 def _backbone(wrapped: Wrapped, settings: ObjectSettings, device: str) -> Model:
-    facts = {"weights": {"source": "object", "class": class_name(wrapped.thing), "digest": settings.object}}
-    if isinstance(wrapped.thing, Model):
-        model = copied(wrapped.thing, wrapped.name)
-        model.random_weights = model.random_weights or wrapped.random_weights
-        return model  # type: ignore[no-any-return]
     thing = wrapped.thing
+    facts = {"weights": {"source": "object", "class": class_name(thing), "digest": settings.object}}
     net = copied(thing, wrapped.name) if isinstance(thing, torch.nn.Module) else FunctionNet(thing)
     patch = settings.patch or 1
     backbone = ObjectBackbone(

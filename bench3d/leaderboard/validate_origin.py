@@ -20,8 +20,23 @@ def check_origin(case: Case, strict: bool) -> None:
     """Weights against the measurement and the registration, commit, version, time."""
     if case.record is None or case.measurement is None:
         return
+    _objects(case, case.measurement)
     _backbone(case, case.record, case.measurement, strict)
     _origin(case, case.record)
+
+
+def _objects(case: Case, m: Measurement) -> None:
+    """No part is an object of somebody's process (see `bench3d.api`), which nobody else has."""
+    parts = {"backbone": m.backbone, "adapter": m.adapter, "shape_model": m.shape_model, "task": m.task}
+    for role, part in parts.items():
+        if part is not None and part.name.startswith("object:"):
+            case.say(
+                "error",
+                "origin",
+                f"{part.name} is an object of somebody's process: nobody else can make it.",
+                field=f"identity.measurement.{role}.name",
+                step="Make a package of it: bench3d plugin new.",
+            )
 
 
 def _backbone(case: Case, record: Record, m: Measurement, strict: bool) -> None:

@@ -59,13 +59,22 @@ def plain(size: tuple[int, int], colour: tuple[float, float, float]) -> torch.Te
     return torch.tensor(colour, dtype=torch.float32)[None, :, None, None].expand(1, 3, height, width).contiguous()
 
 
-def with_blob(image: torch.Tensor, centre: tuple[float, float], radius: float) -> torch.Tensor:
-    """The image with a chequered patch under a soft round window of about `radius` pixels."""
+def with_blob(image: torch.Tensor, centre: tuple[float, float], radius: float, texture: int = 0) -> torch.Tensor:
+    """The image with a chequered patch under a soft round window of about `radius` pixels.
+
+    Texture 0 has its corner at the image's; another number is another phase, width and colour of the chequers.
+    """
+    phase_x, phase_y, finer, signs = 0.0, 0.0, 1.0, torch.tensor([1.0, -1.0, 1.0])
+    if texture:
+        generator = torch.Generator().manual_seed(texture)
+        draws = torch.rand(6, generator=generator, dtype=torch.float64)
+        phase_x, phase_y, finer = 2 * math.pi * float(draws[0]), 2 * math.pi * float(draws[1]), 0.5 + float(draws[2])
+        signs = torch.where(draws[3:] < 0.5, -1.0, 1.0).float()
     xs = torch.arange(image.shape[3], dtype=torch.float32) + 0.5
     ys = torch.arange(image.shape[2], dtype=torch.float32) + 0.5
     distance = (xs - centre[0]).square()[None] + (ys - centre[1]).square()[:, None]
     window = torch.exp(-2 * distance / radius**2)
-    wave = 4 * math.pi / radius
-    chequer = torch.sign(torch.sin(xs * wave))[None] * torch.sign(torch.sin(ys * wave))[:, None]
-    pattern = 0.5 + 0.5 * torch.stack([chequer, -chequer, chequer])[None]
+    wave = 4 * math.pi / radius * finer
+    chequer = torch.sign(torch.sin(xs * wave + phase_x))[None] * torch.sign(torch.sin(ys * wave + phase_y))[:, None]
+    pattern = 0.5 + 0.5 * (signs[:, None, None] * chequer)[None]
     return (image * (1 - window) + pattern * window).clamp(0.0, 1.0)

@@ -24,7 +24,7 @@ from bench3d.plugins.names import did_you_mean
 from bench3d.processes import PARENT
 from bench3d.testing.packages import Package, make_visible, read_package
 from bench3d.testing.report import Outcome, Report
-from bench3d.testing.targets import Found, Target
+from bench3d.testing.targets import Found, Target, find
 
 START_SECONDS = 180.0
 GRACE_SECONDS = 15.0
@@ -108,6 +108,8 @@ class Bench:
     _tmp: Path | None = None
 
     def __enter__(self) -> Bench:
+        if self.order.package is None and self.order.target.thing is None:
+            find(self.order.target)  # a misspelt name needs no child to be seen
         self._tmp = Path(tempfile.mkdtemp(prefix="bench3d-check-"))
         try:
             self._start()

@@ -143,12 +143,13 @@ class CheckItem(pytest.Item):
         return reports[key]
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
-        """The sentence and the next step; a traceback only where the check itself did not expect it."""
+        """The sentence, the next step and the promise; a traceback where it crashed or raised what nobody expects."""
         error = excinfo.value
         if not isinstance(error, NotKept):
             return str(super().repr_failure(excinfo, style))
         outcome = error.outcome
-        lines = [outcome.says, outcome.detail, outcome.hint, outcome.trace if outcome.state == "error" else ""]
+        promise = f"The promise: {outcome.says}" if outcome.says else ""
+        lines = [outcome.detail, outcome.hint if not outcome.trace else "", promise, outcome.trace]
         return "\n".join(line for line in lines if line)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

@@ -49,9 +49,9 @@ def check_even(ids: Sequence[str], taken: Sequence[str], limit: int) -> None:
     at = [ids.index(i) for i in taken]
     require(at == sorted(at), f"limit={limit} changes the order of the samples.")
     widest = max((b - a for a, b in zip([*at], [*at[1:], len(ids)], strict=True)), default=0)
-    allowed = 2 * math.ceil(len(ids) / len(taken))
+    reaches = at[-1] >= len(ids) * (len(at) - 1) // len(at)
     require(
-        widest <= allowed,
+        reaches and widest <= 2 * math.ceil(len(ids) / len(taken)),
         f"limit={limit} of {len(ids)} samples leaves out {widest - 1} in a row.",
         "Take every (n / limit)-th sample: the first few are not what the whole set is.",
     )

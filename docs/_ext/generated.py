@@ -104,7 +104,9 @@ def protocols(r: TaskRegistration) -> str:
     for p in r.protocols:
         own = [f"`task.{k}={_plain(v)}`" for k, v in p.settings.items()]
         own += [f"`backbone.{k}={_plain(v)}`" for k, v in p.backbone.items()]
-        rows.append([f"`{p.name}` v{p.version}", cell(p.summary), cell(", ".join(p.oracles) or "nothing"), ", ".join(own)])
+        rows.append(
+            [f"`{p.name}` v{p.version}", cell(p.summary), cell(", ".join(p.oracles) or "nothing"), ", ".join(own)]
+        )
     heads = ["protocol", "what", "given to the model", "sets"]
     return table(heads, rows) + "\nThe first is the default.\n"
 
@@ -194,6 +196,11 @@ def readme(heading: str) -> str:
     return _shifted(lines[at + 1 : end], 1 - level)
 
 
+def readme_prose(heading: str) -> str:
+    """A section of README.md without its tables, where a generated one says the same."""
+    return "\n".join(line for line in readme(heading).splitlines() if not line.startswith("|")) + "\n"
+
+
 def exit_codes() -> str:
     """The README's table of exit codes."""
     lines = (TOP / "README.md").read_text(encoding="utf-8").splitlines()
@@ -224,6 +231,7 @@ def _shifted(lines: Sequence[str], by: int) -> str:
 def commands() -> str:
     """Every command with its arguments and options, from the command line itself."""
     import typer
+
     from bench3d.cli.main import app
 
     blocks: list[str] = []
@@ -237,19 +245,26 @@ def _command(command: Any, path: list[str], blocks: list[str]) -> None:
             if not command.commands[name].hidden:
                 _command(command.commands[name], [*path, name], blocks)
         return
-    rows = []
-    for p in command.params:
-        if p.name == "help" or getattr(p, "hidden", False):
-            continue
-        said = " / ".join([*p.opts, *p.secondary_opts]) if p.param_type_name == "option" else p.metavar or p.name.upper()
-        rows.append([code(said), cell(getattr(p, "help", "") or "")])
+    params = [p for p in command.params if p.name != "help" and not getattr(p, "hidden", False)]
     text = inspect.cleandoc(command.help or "").replace("\b", "").strip()
     blocks.append(f"## {' '.join(path)}\n\n{_prose(text)}\n")
-    if rows:
+    if params:
+        rows = ([code(_words(p)), cell(getattr(p, "help", "") or "")] for p in params)
         blocks.append(table(["argument or option", "meaning"], rows))
     example = re.search(r"Example: (.+)", command.epilog or "", re.DOTALL)
     if example:
         blocks.append(f"```console\n$ {' '.join(example[1].split())}\n```\n")
+
+
+def _words(param: Any) -> str:
+    """How an argument or option is typed."""
+    if param.param_type_name == "argument":
+        return param.metavar or param.name.upper()
+    said = " / ".join([*param.opts, *param.secondary_opts])
+    if param.is_flag:
+        return said
+    choices = getattr(getattr(param, "type", None), "choices", None)
+    return f"{said} {param.metavar or (' or '.join(map(str, choices)) if choices else 'VALUE')}"
 
 
 def _prose(text: str) -> str:
@@ -289,10 +304,20 @@ def grids() -> str:
 
 def sizes() -> str:
     """Table of the data sets: folder, size, what is fetched, licence."""
+    from bench3d.data.root import human_bytes
+
     rows = []
     for r in registered("dataset"):
-        size = f"{r.bytes / 1e9:,.1f} GB" if r.bytes else ""
-        get = "`bench3d data fetch`" if r.downloads else "`bench3d data render`" if r.render else "after registration" if r.registration_required else "by hand"
+        size = human_bytes(r.bytes)
+        get = (
+            "`bench3d data fetch`"
+            if r.downloads
+            else "`bench3d data render`"
+            if r.render
+            else "after registration"
+            if r.registration_required
+            else "by hand"
+        )
         rows.append([code(r.name), code(r.folder), size, get, "yes" if r.synth else "no", cell(r.licence)])
     return table(["data set", "folder", "size", "how to get it", "twin", "licence"], rows)
 
@@ -308,6 +333,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "names": names,
     "presets": presets,
     "readme": readme,
+    "readme-prose": readme_prose,
     "reported": reported,
     "settings": settings,
     "sizes": sizes,

@@ -53,7 +53,7 @@ def steps(block: Block) -> list[Step]:
         if line.startswith("$ "):
             found.append(Step(line[2:], (), number))
         elif found and found[-1].command.endswith("\\"):
-            found[-1] = Step(f"{found[-1].command}\n{line}", (), found[-1].line)
+            found[-1] = Step(f"{found[-1].command}\n{line.removeprefix('>')}", (), found[-1].line)
         elif found and line.strip():
             found[-1] = Step(found[-1].command, (*found[-1].shown, line), found[-1].line)
     return found

@@ -21,7 +21,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(package, reason="pip install 'bench3d[docs]'")
     out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-E", "-W", "--keep-going", "-q", "-b", "html", "-d", out.parent / "trees"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-E",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-b",
+        "html",
+        "-d",
+        out.parent / "trees",
+    ]
     done = subprocess.run([*command, DOCS, out], cwd=out.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     return out
@@ -69,7 +81,9 @@ def test_links_lead_somewhere_and_nothing_is_loaded_from_the_network(site: Path)
 
 def test_search_works_without_a_server(site: Path) -> None:
     index = (site / "searchindex.js").read_text(encoding="utf-8")
-    assert index.startswith("Search.setIndex(")  # a script, loaded by a tag: no request that a browser blocks on file://
+    assert index.startswith(
+        "Search.setIndex("
+    )  # a script, loaded by a tag: no request that a browser blocks on file://
     assert "spair71k" in index and "bench3d_data" in index
 
 
@@ -93,6 +107,8 @@ def test_every_hook_and_environment_variable_is_documented() -> None:
     assert "<!-- bench3d: hooks -->" in page and hooks.__doc__
     told = set(re.findall(r"_?BENCH3D_[A-Z_]+", (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")))
     sources = [p for room in ("bench3d", "plugins") for p in (TOP / room).rglob("*.py")]
-    used = {name for p in sources for name in re.findall(r"[\"'](_?BENCH3D_[A-Z_]+)[\"']", p.read_text(encoding="utf-8"))}
+    used = {
+        name for p in sources for name in re.findall(r"[\"'](_?BENCH3D_[A-Z_]+)[\"']", p.read_text(encoding="utf-8"))
+    }
     assert used - told == set()
     assert told - used <= {"BENCH3D_REAL_SAMPLES"}

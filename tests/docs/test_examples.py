@@ -40,7 +40,7 @@ def test_model_finds_a_bright_pixel_where_it_is() -> None:
 
 
 def test_model_runs_as_the_page_says() -> None:
-    line = "bench3d.run(backbone=Brightness(), name=\"brightness\", task=\"spair71k\", synthetic=True)"
+    line = 'bench3d.run(backbone=Brightness(), name="brightness", task="spair71k", synthetic=True)'
     assert f"`{line}`" in (DOCS / "contracts" / "model.md").read_text(encoding="utf-8")
     module = loaded(DOCS / "examples" / "model.py", "docs_model")
     plan = eval(line.replace("bench3d.run", "bench3d.plan"), {"bench3d": bench3d, "Brightness": module.Brightness})

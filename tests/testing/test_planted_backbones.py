@@ -6,7 +6,10 @@ import planted_backbones as planted
 import pytest
 import torch
 
-from bench3d.testing import backbones
+from bench3d.errors import PluginError
+from bench3d.features.backbone import DenseBackbone
+from bench3d.features.settings import InputSettings
+from bench3d.testing import backbones, check_localisation
 from bench3d.testing.checks import Options, run_checks, subject_from
 
 OWN = [check.name for check in backbones.CHECKS]
@@ -82,3 +85,20 @@ def test_a_fault_is_caught_once_and_named(fault, tmp_path):
 def test_the_registration_must_tell_the_truth(tmp_path):
     found = bad(results(planted.honest, tmp_path, planted.registration(dim=13)))
     assert set(found) == {"facts"} and "dim=13, the model has 12" in found["facts"].detail
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_few_random_channels_raise_no_alarm_and_hide_no_half_cell(channels):
+    """One texture alone was wrong by 0.2 to 0.5 cells for one network in four."""
+    for seed in range(4):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = torch.nn.Conv2d(3, channels, 16, stride=16)
+        check_localisation(DenseBackbone(net, patch=16, settings=InputSettings(grid=8)))
+        with pytest.raises(PluginError, match=r"lie \(\+0\.\d+, \+0\.\d+\) cells off"):
+            check_localisation(DenseBackbone(net, patch=16, settings=InputSettings(grid=8), origin=8.0))
+
+
+def test_who_is_too_slow_is_stopped_and_named(tmp_path):
+    found = bad(results(change("asleep"), tmp_path, seconds=0.5))
+    assert set(found) == {"contract"} and "was not done after 0.5 s" in found["contract"].detail

@@ -81,7 +81,7 @@ def test_readers_of_poses(tmp_path, twins, fault, words):
         (planted.Random, "deterministic", "jitter differ"),
         (planted.ChanceInPercent, "chance", "a probability from 0 to 1"),
         (planted.FirstFew, "listing", "leaves out"),
-        (planted.ChangesTheModel, "model-unchanged", "scratch"),
+        (planted.ChangesTheModel, "model-unchanged", "Evaluation changes the model"),
         (planted.Unannounced, "images", "did not announce"),
         (planted.NotANumber, "values", "no JSON"),
         (planted.SameNames, "metrics", "Two of its metrics"),
