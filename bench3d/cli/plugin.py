@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from bench3d.cli import plugin_list, plugin_new
+from bench3d.cli import plugin_check, plugin_list, plugin_new
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
     plugin_new.register(group)
+    plugin_check.register(group)
     plugin_list.register(group)
     app.add_typer(
         group,

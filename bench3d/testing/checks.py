@@ -165,7 +165,7 @@ def run_check(check: Check, subject: Subject) -> Result:
     except OutOfTime:
         state = "failed"
         detail = f"{subject.name} was not done after {subject.options.seconds:g} s, the time limit of a check."
-        hint = "Make it faster with the settings that the kit uses, or raise --seconds."
+        hint = "Make it faster with the settings that the kit uses, or raise --time-budget."
     except Bench3DError as error:
         state, detail, hint, trace = "error", error.message, error.hint or "", traceback.format_exc()
     except (Exception, SystemExit) as error:

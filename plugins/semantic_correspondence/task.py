@@ -71,7 +71,9 @@ class SemanticCorrespondence(Task):
     def prepare(self, model: Model, category: str, source: Any) -> None:
         """Nothing to learn; the model must give features."""
         if "features" not in model.capabilities:
-            raise CapabilityError("Semantic correspondence needs a model that gives features.", "Choose another backbone.")
+            raise CapabilityError(
+                "Semantic correspondence needs a model that gives features.", "Choose another backbone."
+            )
 
     def images(self, samples: Sequence[KeypointPair]) -> Iterable[ImageRequest]:
         """Every image once, in the order in which `evaluate` uses them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -42,10 +43,10 @@ def test_a_folder_from_within(cli, package):
     package(GOOD)
     done = cli("plugin", "check", "--markdown", "report.md")
     assert done.code == 0, done.out + done.err
-    assert "executor acme  bench3d-acme 0.3, cpu" in done.out 
+    assert "executor acme  bench3d-acme 0.3, cpu" in done.out
     assert ["passed", "order", "4", "jobs"] in [line.split()[:4] for line in done.out.splitlines()]
     assert "Written: report.md" in done.out and "checking executor acme" in done.err
-    text = open("report.md", encoding="utf-8").read()
+    text = Path("report.md").read_text(encoding="utf-8")
     assert text.startswith("### ✅ bench3d plugin check: ") and "| executor `acme` | bench3d-acme 0.3 | cpu |" in text
 
 
@@ -68,7 +69,9 @@ def test_a_plugin_that_does_not_load_is_a_result(cli, package):
 
 def test_an_object(cli, package):
     package(GOOD)
-    done = cli("plugin", "check", "acme:create", "--kind", "executor", "--only", "order", "--only", "metadata", "--json")
+    done = cli(
+        "plugin", "check", "acme:create", "--kind", "executor", "--only", "order", "--only", "metadata", "--json"
+    )
     states = {o["name"]: o["state"] for o in json.loads(done.out)["reports"][0]["outcomes"]}
     assert done.code == 0 and states == {"metadata": "skipped", "order": "passed"}
 

@@ -109,6 +109,13 @@ def test_an_edited_measurement_with_its_hash_made_again_is_caught(desk, edit, la
     caught(desk.validate(), check, words)
 
 
+def test_an_object_of_a_process_is_not_taken(desk):
+    value = desk.record()
+    value["identity"]["measurement"]["backbone"]["name"] = "object:mine"
+    desk.rehash(value, "object-mine-fake-shape-easy")
+    caught(desk.validate(), "origin", "object of somebody's process")
+
+
 def test_what_no_plugin_here_defines_is_a_note_and_an_error_under_strict(desk):
     value = desk.record()
     value["identity"]["measurement"]["task"]["result_version"] = 2

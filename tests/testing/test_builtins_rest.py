@@ -27,7 +27,9 @@ def member(name):
 def bad(subject, names):
     """What of some checks was not passed."""
     chosen = [c for c in checks_for(subject.kind) if c.name in names]
-    return [(r.name, r.detail, r.trace) for r in (run_check(c, subject) for c in chosen) if r.state in ("failed", "error")]
+    return [
+        (r.name, r.detail, r.trace) for r in (run_check(c, subject) for c in chosen) if r.state in ("failed", "error")
+    ]
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)

@@ -88,7 +88,7 @@ def test_what_a_user_writes(acme, monkeypatch):
     assert order_for("timm:resnet18").target.name == "timm:resnet18"
     assert order_for("acme_renderers:good", kind="renderer").target.thing == "acme_renderers:good"
     assert order_for(None, kind="task").target == Target(kind="task")
-    with pytest.raises(UsageError, match="no /nowhere/pyproject.toml"):
+    with pytest.raises(UsageError, match="no /nowhere/pyproject"):
         order_for("/nowhere")
 
 
@@ -170,7 +170,7 @@ def test_pytest_has_an_item_for_each_check(acme, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "bench3d acme::renderer/acme-good::upright\n" in done.stdout
-    assert "contract - It crashed the process (SIGSEGV)." in done.stdout and "pytest_plugin.py" not in done.stdout
+    assert "It crashed the process (SIGSEGV)." in done.stdout and "pytest_plugin.py" not in done.stdout
     assert "test_own" not in done.stdout and "#### What failed" in (tmp_path / "r.md").read_text()
 
 
@@ -197,7 +197,7 @@ def test_fixtures_for_tests_of_ones_own(tmp_path):
 def test_the_pytest_plugin_costs_nothing_while_it_is_not_used():
     code = "import sys, bench3d.testing.pytest_plugin; print(sorted({m.partition('.')[0] for m in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "numpy", "pydantic", "pluggy.x", "rich", "typer"} & set(eval(done.stdout))
+    assert not {"torch", "numpy", "pydantic", "rich", "typer"} & set(eval(done.stdout))
     count = "import sys, bench3d.testing.pytest_plugin; print(sum(m.startswith('bench3d') for m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", count], capture_output=True, text=True, check=True)
     assert int(done.stdout) == 3

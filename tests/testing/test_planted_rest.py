@@ -212,7 +212,7 @@ class Forgets(BaseModel):
     """What is read again is not what was written."""
 
     model_config = ConfigDict(extra="forbid")
-    sizes: set[int] | list[int] = {3}  # noqa: RUF012
+    sizes: set[int] | list[int] = {3}
     check_settings: ClassVar[dict] = {}
 
 
@@ -256,7 +256,8 @@ PLUGIN = """
 
     @hookimpl
     def bench3d_register():
-        return [BackboneRegistration(name="{name}", summary="A backbone", factory="{name}_plugin:create", licence="MIT")]
+        own = {{"name": "{name}", "factory": "{name}_plugin:create"}}
+        return [BackboneRegistration(summary="A backbone", licence="MIT", **own)]
 """
 
 
