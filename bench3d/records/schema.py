@@ -237,7 +237,9 @@ def read_record(path: Path) -> Record:
         value = _parsed(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise DataError(f"{path} is no record: it is nested too deeply.") from error
+    except ValueError as error:
         raise DataError(f"{path} is no JSON: {error}.", "Delete it, or run again with --force.") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} is no record: its top level is no object.", "Delete it, or run again with --force.")

@@ -6,9 +6,12 @@ import importlib.resources
 import inspect
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from command_reference import commands
+from tables import cell, code, table
 
 from bench3d.contracts import Registration, TaskRegistration
 from bench3d.plugins import load_registry, load_settings, settings_model
@@ -16,26 +19,6 @@ from bench3d.plugins.settings import SCOPES
 
 TOP = Path(__file__).resolve().parents[2]
 OWN = "bench3d"
-
-
-def cell(value: Any) -> str:
-    """Text for a cell of a Markdown table: no line ends, bars, HTML or emphasis by accident."""
-    parts = re.split(r"(`[^`]*`)", " ".join(str(value).split()))
-    for at in range(0, len(parts), 2):
-        parts[at] = re.sub(r"([\\*_<>\[\]])", r"\\\1", parts[at])
-    return "".join(parts).replace("|", "\\|")
-
-
-def code(value: Any) -> str:
-    """Code for a cell."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
-    return f"`{text}`" if text else ""
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table of cells that are Markdown already."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def registered(kind: str) -> list[Registration]:
@@ -226,49 +209,6 @@ def _shifted(lines: Sequence[str], by: int) -> str:
         return "#" * max(2, len(found[1]) + by) + found[2] if found else line
 
     return re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]+\)", r"`\1`", "\n".join(map(moved, lines))) + "\n"
-
-
-def commands() -> str:
-    """Every command with its arguments and options, from the command line itself."""
-    import typer
-
-    from bench3d.cli.main import app
-
-    blocks: list[str] = []
-    _command(typer.main.get_command(app), ["bench3d"], blocks)
-    return "\n".join(blocks)
-
-
-def _command(command: Any, path: list[str], blocks: list[str]) -> None:
-    if hasattr(command, "commands"):
-        for name in command.commands:
-            if not command.commands[name].hidden:
-                _command(command.commands[name], [*path, name], blocks)
-        return
-    params = [p for p in command.params if p.name != "help" and not getattr(p, "hidden", False)]
-    text = inspect.cleandoc(command.help or "").replace("\b", "").strip()
-    blocks.append(f"## {' '.join(path)}\n\n{_prose(text)}\n")
-    if params:
-        rows = ([code(_words(p)), cell(getattr(p, "help", "") or "")] for p in params)
-        blocks.append(table(["argument or option", "meaning"], rows))
-    example = re.search(r"Example: (.+)", command.epilog or "", re.DOTALL)
-    if example:
-        blocks.append(f"```console\n$ {' '.join(example[1].split())}\n```\n")
-
-
-def _words(param: Any) -> str:
-    """How an argument or option is typed."""
-    if param.param_type_name == "argument":
-        return param.metavar or param.name.upper()
-    said = " / ".join([*param.opts, *param.secondary_opts])
-    if param.is_flag:
-        return said
-    choices = getattr(getattr(param, "type", None), "choices", None)
-    return f"{said} {param.metavar or (' or '.join(map(str, choices)) if choices else 'VALUE')}"
-
-
-def _prose(text: str) -> str:
-    return "\n\n".join(cell(p) for p in text.split("\n\n"))
 
 
 def errors() -> str:

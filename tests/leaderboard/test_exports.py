@@ -98,7 +98,7 @@ t, paper. A made-up task. Data: d. Oracles: crop. Categories show accuracy@30deg
 - Bold: best of its column; underlined: does not differ significantly from the best (paired tests, Holm).
 - Ranks are the interval that the tests leave.
 - Brackets: 95 % interval of the bootstrap over clusters.
-- <sup>†</sup> 95 % interval of Student's t: fewer than 30 clusters.
+- <sup>†</sup> 95 % interval of Student's t: fewer than 30 effective clusters.
 - Below the rule: as reported by the papers, never ranked.
 - <sup>‡</sup> read off a plot (about half a point), not printed as a number.
 - <sup>1</sup> Common3D, CVPR 2025, Table 8. Not measured as here: mean over seven categories.
