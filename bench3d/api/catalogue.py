@@ -18,8 +18,8 @@ from bench3d.plugins.registry import KINDS, missing_extras
 def list(kind: str, pattern: str = "*") -> builtins.list[str]:
     """Names of everything registered of a kind, sorted. One that ends in ":" is a family: add a name behind it.
 
-        >>> bench3d.list("backbone", "dino*")
-        ['dinov2', 'dinov2-b', 'dinov2-g', 'dinov2-l']
+        >>> bench3d.list("backbone", "dinov2-?")
+        ["dinov2-b", "dinov2-g", "dinov2-l", "dinov2-s"]
 
     Args:
         kind: backbone, adapter, shape-model, task, dataset, renderer, executor, logger or command; a plural will do.

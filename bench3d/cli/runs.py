@@ -43,7 +43,7 @@ SetOption = Annotated[
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Use no network: only weights that are cached.")]
 LogOption = Annotated[
     list[str] | None,
-    typer.Option("--log", metavar="NAME[:TARGET]", help="Also write to a logger, e.g. csv:DIR; see `bench3d list loggers`."),
+    typer.Option("--log", metavar="NAME[:TARGET]", help="Also to a logger, e.g. csv:DIR; see `bench3d list loggers`."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Do again what is already done.")]
 
