@@ -166,7 +166,7 @@ def test_a_network_of_a_notebook_is_checked_as_it_would_be_run(tmp_path):
     from bench3d.api.objects import lend, wrap
 
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 16, stride=16), torch.nn.BatchNorm2d(8))
-    with lend(wrap(net, "mine", random_weights=True), "cpu") as (name, settings):
+    with lend(wrap(net, "mine", random_weights=True)) as (name, settings):
         results = run_checks(subject_for("backbone", name, tmp=tmp_path, options=Options(settings=settings)))
     assert not [(r.name, r.detail) for r in results if r.state in ("failed", "error")]
     assert {"pixel-geometry", "batch", "odd-inputs"} <= {r.name for r in results if r.state == "passed"}
