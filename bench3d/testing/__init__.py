@@ -1,4 +1,4 @@
-"""Conformance kit for plugin authors. `bench3d plugin check NAME` runs it; so does `pytest --bench3d NAME`.
+"""Conformance kit for plugin authors. `bench3d plugin check NAME` runs it; so does pytest (`pytest_plugin`).
 
 In a test of your own:
 
