@@ -1,7 +1,7 @@
 """pytest plugin: the conformance kit in the tests of a plugin package.
 
     pytest -p bench3d.testing.pytest_plugin --bench3d my-backbone    your own tests, and an item for each check of it
-    pytest -p ... --bench3d . -m bench3d                 only the checks, of the package in this folder (installed or not)
+    pytest -p ... --bench3d . -m bench3d                 only the checks, of the package in this folder
     pytest -p ... --bench3d mine --bench3d-kind task     where two kinds have the name
 
 Each item bears the mark `bench3d`; `-k batch` chooses checks by name. They run in a child process: one that crashes or
