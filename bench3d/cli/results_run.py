@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bench3d.cli.output import duration
 from bench3d.cli.results_table import age_of
-from bench3d.cli.views import footer, group_tables, marks, number, record_table
+from bench3d.cli.views import footer, group_tables, number, print_heading, record_table
 from bench3d.leaderboard.badges import badge_of
 from bench3d.leaderboard.rows import ANGLES, row_of
 from bench3d.leaderboard.runs import Run
@@ -34,14 +34,7 @@ def run_values(entry: Entry) -> dict[str, Any]:
 def print_run(entry: Entry, out: Console) -> None:
     """Everything that a run left, for people."""
     record = entry.record
-    title = Text(record.label, style="bold cyan")
-    if record.status != "finished":
-        title.append(f"  {record.status.upper()}", style="bold red")
-    out.print(title)
-    for mark in marks(record):
-        out.print(Text(mark, style="bold yellow"))
-    if record.message:
-        out.print(Text(record.message, style="red"))
+    print_heading(record, out)
     if record.scores:
         out.print()
         out.print(record_table(record, out.width))

@@ -179,9 +179,8 @@ def _heading(record: Record, metric: str) -> str:
     return "\n".join(metric.replace("_", " ").replace("@", " @").split() + [unit])
 
 
-def print_record(record: Record, path: Path | None, out: Console) -> None:
-    """The table, what was given to the model, what keeps the record from ranking, and where it is."""
-    out.print()
+def print_heading(record: Record, out: Console) -> None:
+    """Label, status, what keeps it from ranking, and the message of a run that failed."""
     title = Text(record.label, style="bold cyan")
     if record.status != "finished":
         title.append(f"  {record.status.upper()}", style="bold red")
@@ -190,6 +189,12 @@ def print_record(record: Record, path: Path | None, out: Console) -> None:
         out.print(Text(mark, style="bold yellow"))
     if record.message:
         out.print(Text(record.message, style="red"))
+
+
+def print_record(record: Record, path: Path | None, out: Console) -> None:
+    """The table, what was given to the model, what keeps the record from ranking, and where it is."""
+    out.print()
+    print_heading(record, out)
     if record.scores:
         out.print(record_table(record, out.width))
         for table in group_tables(record, out.width):
