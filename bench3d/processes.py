@@ -42,6 +42,21 @@ def die_with_parent(parent: int | None = None) -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
+def is_gone(pid: int, seconds: float = 5.0) -> bool:
+    """Whether a process ends within `seconds`; one that only waits to be collected has ended."""
+    import psutil
+
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 class Child:
     """A process in a group of its own whose output is appended to a log.
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench3d.contracts.executor import Active, Ended, Executor, ExecutorContext, Job
 from bench3d.errors import PluginError, UsageError
+from bench3d.processes import is_gone
 from bench3d.testing.checks import Check, Skip, require
 from bench3d.testing.subjects import Subject
 
@@ -125,7 +126,7 @@ def stop_now(subject: Subject) -> str:
         ended = _wait(executor, {"a"}, subject)
         require(ended["a"].code != 0, "A job that was interrupted is reported as done (code 0).")
         pid = int((folder / "a.pid").read_text(encoding="utf-8"))
-    require(_gone(pid), f"After stop(True) and close() the job's process {pid} still runs.")
+    require(is_gone(pid), f"After stop(True) and close() the job's process {pid} still runs.")
     return f"code {ended['a'].code}"
 
 
@@ -138,7 +139,7 @@ def close(subject: Subject) -> None:
         executor.submit([job(folder, "a", seconds=_LONG)])
         _begun(executor, folder, "a", subject)
         pid = int((folder / "a.pid").read_text(encoding="utf-8"))
-    require(_gone(pid), f"After close() the process {pid} of a job still runs.")
+    require(is_gone(pid), f"After close() the process {pid} of a job still runs.")
 
 
 def job(folder: Path, name: str, needs: tuple[str, ...] = (), seconds: float = 0.0, code: int = 0) -> Job:
@@ -206,21 +207,6 @@ def _deadline(subject: Subject) -> float:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split() if path.exists() else []
-
-
-def _gone(pid: int, seconds: float = 5.0) -> bool:
-    """Whether a process ends in time; one that only waits to be collected has ended."""
-    import psutil
-
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 _KIND = ("executor",)

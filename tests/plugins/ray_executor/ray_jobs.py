@@ -6,9 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
-
 from bench3d.contracts.executor import Ended, Executor, Job
+from bench3d.processes import is_gone
+
+__all__ = ["HANG", "appears", "ends", "is_gone", "job"]
 
 WATCHED = "from bench3d.processes import die_with_parent as watch; watch(); "
 HANG = "time.sleep(120)"
@@ -43,16 +44,3 @@ def appears(path: Path, executor: Executor | None = None, seconds: float = 30.0)
         else:
             time.sleep(0.05)
     return path.read_text()
-
-
-def is_gone(pid: int, seconds: float = 5.0) -> bool:
-    """Whether a process ends within `seconds`; one that only waits to be collected has ended."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
