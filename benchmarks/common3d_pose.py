@@ -126,7 +126,7 @@ def variants(plan: Any, model: Common3DModel, category: str) -> dict[str, Common
 def true_outline(task: Any, model: Common3DModel) -> Callable[[list[Any]], Common3DModel]:
     """A model per batch whose cells know only whether they lie on the true silhouette."""
     from bench3d.geometry.crops import mask_zoom, resample
-    from bench3d_plugins.pascal3d_pose.protocol import cad_mask, project
+    from bench3d_plugins.single_object.protocol import cad_mask, project
 
     def for_samples(samples: list[Any]) -> Common3DModel:
         masks = []

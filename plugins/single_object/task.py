@@ -15,9 +15,9 @@ from bench3d.errors import CapabilityError
 from bench3d.geometry.camera import viewpoint_angles
 from bench3d.geometry.rotations import nearest_rotation
 from bench3d.metrics import rotation_error_deg
-from bench3d_plugins.pascal3d_pose.chance import NAMES, Chance, key
-from bench3d_plugins.pascal3d_pose.protocol import Prepared, prepare
-from bench3d_plugins.pascal3d_pose.settings import Pascal3DPoseSettings
+from bench3d_plugins.single_object.chance import NAMES, Chance, key
+from bench3d_plugins.single_object.protocol import Prepared, prepare
+from bench3d_plugins.single_object.settings import Pascal3DPoseSettings
 
 AZIMUTH_BIN = 30
 
@@ -105,7 +105,7 @@ class Pascal3DPose(Task):
         self, model: Model, samples: Sequence[Any], values: Sequence[Mapping[str, Any]], out: Path, device: str
     ) -> Iterator[Path]:
         """Panels of samples, right and wrong ones, a contact sheet and the template from several sides."""
-        from bench3d_plugins.pascal3d_pose.pictures import pictures
+        from bench3d_plugins.single_object.pictures import pictures
 
         return pictures(self, model, samples, values, out, device)
 

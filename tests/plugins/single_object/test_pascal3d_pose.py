@@ -15,11 +15,11 @@ from bench3d.errors import UsageError
 from bench3d.geometry.camera import project, start_rotations, viewpoint_pose, viewpoint_rotation
 from bench3d.plugins import load_registry
 from bench3d.runner import aggregate
-from bench3d_plugins.pascal3d_pose.chance import Chance, training_rotations
-from bench3d_plugins.pascal3d_pose.pictures import chosen
-from bench3d_plugins.pascal3d_pose.protocol import cad_mask, mask_crop
-from bench3d_plugins.pascal3d_pose.settings import Pascal3DPoseSettings
-from bench3d_plugins.pascal3d_pose.task import create
+from bench3d_plugins.single_object.chance import Chance, training_rotations
+from bench3d_plugins.single_object.pictures import chosen
+from bench3d_plugins.single_object.protocol import cad_mask, mask_crop
+from bench3d_plugins.single_object.settings import Pascal3DPoseSettings
+from bench3d_plugins.single_object.task import create
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
 FACES = np.array(

@@ -15,7 +15,7 @@ from bench3d.geometry.camera import clip_matrix, project
 from bench3d.geometry.crops import box_zoom, mask_zoom
 from bench3d.geometry.pixels import PixelGeometry
 from bench3d.render.raster import rasterize
-from bench3d_plugins.pascal3d_pose.settings import Pascal3DPoseSettings
+from bench3d_plugins.single_object.settings import Pascal3DPoseSettings
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ def bench3d_register() -> list[Registration]:
         TaskRegistration(
             name="pascal3d-pose",
             summary="Object rotation on PASCAL3D+: accuracy at 30 and 10 degrees, median error",
-            factory="bench3d_plugins.pascal3d_pose.task:create",
-            settings="bench3d_plugins.pascal3d_pose.settings:Pascal3DPoseSettings",
+            factory="bench3d_plugins.single_object.task:create",
+            settings="bench3d_plugins.single_object.settings:Pascal3DPoseSettings",
             requires=("pose",),
             dataset="pascal3d",
             headline="accuracy@30deg",
@@ -42,6 +42,6 @@ def bench3d_register() -> list[Registration]:
 @hookimpl
 def bench3d_estimate(plan: Any) -> dict[str, float] | None:
     """Rough; the module says where its figures come from."""
-    from bench3d_plugins.pascal3d_pose.estimate import estimate
+    from bench3d_plugins.single_object.estimate import estimate
 
     return estimate(plan)

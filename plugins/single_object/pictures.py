@@ -15,8 +15,8 @@ from bench3d.geometry.camera import viewpoint_pose
 from bench3d.render.shade import draw_axes, overlay, panel, shaded
 
 if TYPE_CHECKING:
-    from bench3d_plugins.pascal3d_pose.protocol import Prepared
-    from bench3d_plugins.pascal3d_pose.task import Pascal3DPose
+    from bench3d_plugins.single_object.protocol import Prepared
+    from bench3d_plugins.single_object.task import Pascal3DPose
 
 RIGHT, WRONG = 5, 3
 TILE = 256

@@ -1,0 +1,1 @@
+"""OnePose-LowTexture: reader of the official layout."""

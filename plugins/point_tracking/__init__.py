@@ -1,0 +1,1 @@
+"""Tracking points through a video by dense features."""

@@ -1,0 +1,1 @@
+"""UOP3D: a rigid category model with one feature per vertex, on any features."""

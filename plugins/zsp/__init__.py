@@ -1,0 +1,1 @@
+"""ZSP: zero-shot pose from a few posed reference frames with depth."""
