@@ -4,7 +4,7 @@ from bench3d.contracts.data import ImageBatch, MultiviewSource, ObjectSequence, 
 from bench3d.contracts.encoding import Encoder, ImageRequest, Placing, Session
 from bench3d.contracts.executor import Active, Ended, Executor, ExecutorContext, Job
 from bench3d.contracts.features import FeatureMap, WeightedMap
-from bench3d.contracts.model import Given, Model, PoseEstimate
+from bench3d.contracts.model import FeatureMesh, Given, Model, PoseEstimate
 from bench3d.contracts.pairs import KeypointImage, KeypointPair
 from bench3d.contracts.progress import NullProgress, Progress
 from bench3d.contracts.registration import (
@@ -41,6 +41,7 @@ __all__ = [
     "ExecutorContext",
     "ExecutorRegistration",
     "FeatureMap",
+    "FeatureMesh",
     "FitContext",
     "Given",
     "ImageBatch",

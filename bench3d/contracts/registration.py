@@ -136,10 +136,15 @@ class AdapterRegistration(Registration):
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeModelRegistration(Registration):
-    """factory(settings) -> ShapeModel. Adds `adds` to the model's capabilities, is fitted on `train_dataset`."""
+    """factory(settings) -> ShapeModel. Adds `adds` to the model's capabilities, is fitted on `train_dataset`.
+
+    `oracles` are ground truths that it needs beside those of any protocol, such as ("depth",): only tasks that offer
+    them can run it, and its records name them.
+    """
 
     kind: ClassVar[str] = "shape-model"
     adds: tuple[str, ...] = ()
+    oracles: tuple[str, ...] = ()
     train_dataset: str | None = None
     default_preset: str = "paper"
     synthetic_preset: str = "quick"
@@ -155,6 +160,9 @@ class DatasetRegistration(Registration):
     "keypoint-pairs", ...). `recognise` is "module:attribute" of a function (Path) -> bool that says whether a folder
     is one of this layout, whatever its name: then `--data FOLDER` is enough. Its module loads no torch.
     `render` is "module:attribute" of what renders meshes in this layout (bench3d.contracts.data.MeshWriter).
+    `align` is "module:attribute" of what brings its sequences into one frame per category
+    (bench3d.contracts.data.Aligner: `bench3d data align`), `prepare` of what filters and caches them beforehand
+    (bench3d.contracts.data.Preparer: `bench3d data prepare`).
     `downloads` is what `bench3d data fetch` gets; empty where an owner gives the data out only by hand.
     """
 
@@ -168,6 +176,8 @@ class DatasetRegistration(Registration):
     provides: tuple[str, ...] = ()
     recognise: str | None = None
     render: str | None = None
+    align: str | None = None
+    prepare: str | None = None
     downloads: tuple[Download, ...] = ()
 
 
@@ -181,7 +191,8 @@ class TaskRegistration(Registration):
     `dataset` is what it runs on; where `accepts` names a contract ("view-sets"), `--data FOLDER` may also be any folder
     that another data set providing it recognises. `validation` holds the task's settings that turn to its validation
     data, such as {"split": "val"}, for choices that must not see the test set. `aspect` is what of the features the
-    task measures, one of `ASPECTS`: a leaderboard sets "equivariance" against the others.
+    task measures, one of `ASPECTS`: a leaderboard sets "equivariance" against the others. `offers` maps the ground
+    truths that a shape model may ask for beside the protocol's to their full names, such as {"depth": "depth:cad"}.
     """
 
     kind: ClassVar[str] = "task"
@@ -192,6 +203,7 @@ class TaskRegistration(Registration):
     protocols: tuple[Protocol, ...] = ()
     headline: str = ""  # name of the metric that a leaderboard sorts by
     aspect: str = ""
+    offers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
