@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from bench3d.errors import Bench3DError
+from bench3d.morphable.heads import FeatureAdapter, LatentEncoder
+from bench3d.morphable.pose import Instance
 from bench3d_plugins.common3d.fields import Deformation, FeatureField, SignedDistance, unit
-from bench3d_plugins.common3d.heads import FeatureAdapter, LatentEncoder
 from bench3d_plugins.common3d.marching import MarchingTetrahedra
 from bench3d_plugins.common3d.settings import Common3DSettings
 from bench3d_plugins.common3d.tetgrid import build_grid
@@ -102,6 +103,17 @@ class Common3DNetwork(nn.Module):
     def background_feature(self) -> torch.Tensor:
         """The background's feature (D,), of length 1."""
         return unit(self.background, self.settings.feature_norm, self.settings.norm_floor)
+
+    def instance(self, maps: torch.Tensor) -> Instance:
+        """What the network says of images before any pose, from backbone features (B, C, h, w)."""
+        vertices, faces = self.template()
+        return Instance(
+            features=self.adapt(maps),
+            vertices=self.deform(vertices, self.latent(maps)),
+            faces=faces,
+            vertex_features=self.vertex_features(vertices),
+            background=self.background_feature(),
+        )
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         self._template = None

@@ -7,14 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench3d_plugins.common3d.pose_settings import PoseSettings
-
-Positive = Annotated[int, Field(gt=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
+from bench3d.morphable.settings import FitSettings, Positive, Weight
 
 
-class Common3DSettings(PoseSettings):
+class Common3DSettings(FitSettings):
     """Everything that decides a fit or an inference. Lengths are in canonical units unless a name says pixels."""
 
     check_settings: ClassVar[Mapping[str, Any]] = {
@@ -39,10 +35,8 @@ class Common3DSettings(PoseSettings):
         "refine_steps": 3,
     }
 
-    # Crop and maps. Adapter output, label renderings and pose scores share one grid: the backbone's, twice as fine
-    # where `adapter_upsample`; `render_size` is the side of the silhouettes, in both stages.
-    canvas: Positive = 512
-    render_size: Positive = 64
+    # Adapter output, label renderings and pose scores share one grid: the backbone's, twice as fine where
+    # `adapter_upsample`; `render_size` is the side of the silhouettes, in both stages.
 
     # Template: signed distances on a tetrahedral grid.
     grid_cells: Annotated[int, Field(ge=2, le=40)] = 6
@@ -81,22 +75,11 @@ class Common3DSettings(PoseSettings):
     appearance_jitter: bool = True  # whether the grid is shifted in stage 2 as well
     labels_move_geometry: bool = True  # whether the appearance loss also reaches the deformation
 
-    # Training views.
-    views: Literal["live", "cached"] = "live"
-    views_per_frame: Positive = 2  # seeded views drawn once, `cached` only
-    cache_dtype: Literal["float16", "float32"] = "float32"
-    scale_range: tuple[float, float] = (0.8, 1.2)
-    solarize_probability: Probability = 0.2
-    grayscale_probability: Probability = 0.2
-    jitter_probability: Probability = 0.8
-    jitter: tuple[Weight, Weight, Weight, Annotated[float, Field(ge=0, le=0.5)]] = (0.4, 0.4, 0.2, 0.1)
-
     # Schedule; iterations, where given, stand instead of epochs. One iteration is one optimiser step.
     template_epochs: Positive = 20
     appearance_epochs: Positive = 20
     template_iterations: Positive | None = None
     appearance_iterations: Positive | None = None
-    batch: Positive = 12
     template_batch: Positive | None = None  # None: as `batch`
     accumulate: Positive = 2
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
@@ -106,10 +89,7 @@ class Common3DSettings(PoseSettings):
     learning_rate_schedule: Literal["constant", "one_cycle"] = "constant"
     weight_decay: Weight = 1e-4
     precision: Literal["float32", "bfloat16"] = "float32"  # of the heads in training; inference is float32
-    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     validate_every: Positive | None = None  # iterations of stage 2; None: once an epoch
-    validation_frames: Positive | None = None  # None: every held-out frame
-    validation_translation: Literal["given", "estimated"] = "given"
     checkpoint_seconds: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})] = 60.0
 
     # Inference; what decides a pose is inherited, `temperature` is that of the training logits too.
@@ -118,9 +98,6 @@ class Common3DSettings(PoseSettings):
 
     @model_validator(mode="after")
     def _ordered(self) -> Common3DSettings:
-        low, high = self.scale_range
-        if not 0 < low <= high:
-            raise ValueError("scale_range must be two positive numbers, the smaller first")
         if any(width % 4 for width in (*self.adapter_widths, self.latent_width)):
             raise ValueError("adapter_widths and latent_width must be multiples of 4 (bottlenecks shrink to a quarter)")
         return self

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bench3d.fit.draws import derived_generator, epoch_indices, learning_rate
+from bench3d.morphable.pool import ViewPool
+from bench3d.morphable.views import ViewBatch
 from bench3d.render.operators import unique_edges
 from bench3d_plugins.common3d import losses
 from bench3d_plugins.common3d.labels import render_targets, sample_surface, surface_labels
 from bench3d_plugins.common3d.network import Common3DNetwork
-from bench3d_plugins.common3d.pool import ViewPool
 from bench3d_plugins.common3d.settings import Common3DSettings
-from bench3d_plugins.common3d.views import ViewBatch
 
 if TYPE_CHECKING:
     from bench3d.contracts import Renderer
-    from bench3d_plugins.common3d.validation import Validator
+    from bench3d.morphable.validation import Validator
 
 Loss = tuple[float, torch.Tensor]
 
@@ -224,7 +224,10 @@ class AppearanceStage(Stage):
 
     def evaluate(self) -> float | None:
         """Held-out pose accuracy; None where nothing is held out."""
-        return None if self.validator is None else self.validator.score(self.network)
+        if self.validator is None:
+            return None
+        self.network.eval()
+        return self.validator.score(self.network.instance)
 
     def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
         """Appearance loss of all images, geometry losses of the first `geometry_images` of them."""

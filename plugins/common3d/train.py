@@ -12,13 +12,13 @@ from bench3d.contracts import FitContext, Model, MultiviewSource, ObjectSequence
 from bench3d.errors import UsageError
 from bench3d.fit.draws import derived_seed
 from bench3d.fit.loop import LoopPlan, LoopResult, train
+from bench3d.morphable.pool import ViewPool, extract
+from bench3d.morphable.validation import Validator
+from bench3d.morphable.views import make_view, read_cloud, split_sequences
 from bench3d.plugins import renderer_for
 from bench3d_plugins.common3d.network import Common3DNetwork
-from bench3d_plugins.common3d.pool import ViewPool, extract
 from bench3d_plugins.common3d.settings import Common3DSettings
 from bench3d_plugins.common3d.stages import AppearanceStage, TemplateStage, Workshop
-from bench3d_plugins.common3d.validation import Validator
-from bench3d_plugins.common3d.views import make_view, read_cloud, split_sequences
 
 if TYPE_CHECKING:
     from bench3d.contracts import Renderer

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from bench3d.contracts import Model, PoseSample
+from bench3d.errors import CapabilityError
 from bench3d.files import atomic_path
 from bench3d.geometry.camera import viewpoint_pose
 from bench3d.render.shade import draw_axes, overlay, panel, shaded
@@ -92,11 +93,11 @@ def sample_row(
 
 def template_of(model: Model, category: str) -> Mesh | None:
     """The model's template mesh, None where it has none."""
-    template = getattr(model, "template", None)
-    if template is None:
+    try:
+        found = model.template(category)
+    except CapabilityError:
         return None
-    vertices, faces = template(category)
-    return vertices.detach().double().cpu().numpy(), faces.detach().cpu().numpy().astype(np.int32)
+    return found.vertices.detach().double().cpu().numpy(), found.faces.detach().cpu().numpy().astype(np.int32)
 
 
 def instance_of(model: Model, ready: Prepared, device: str) -> Mesh | None:

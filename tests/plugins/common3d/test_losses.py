@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench3d.morphable.views import distance_map
 from bench3d.plugins import renderer_for
 from bench3d_plugins.common3d import losses
 from bench3d_plugins.common3d.fields import SignedDistance
 from bench3d_plugins.common3d.labels import render_targets, sample_surface, surface_labels
-from bench3d_plugins.common3d.views import distance_map
 
 
 def points(*rows: tuple[float, float, float]) -> torch.Tensor:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench3d.morphable.heads import FeatureAdapter, LatentEncoder
 from bench3d_plugins.common3d.fields import Deformation, PositionalEncoding, SignedDistance, unit
-from bench3d_plugins.common3d.heads import FeatureAdapter, LatentEncoder
 from bench3d_plugins.common3d.network import Common3DNetwork
 from bench3d_plugins.common3d.settings import Common3DSettings
 from bench3d_plugins.common3d.train import new_network

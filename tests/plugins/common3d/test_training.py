@@ -9,13 +9,13 @@ from toy import ColourModel, ToySource
 
 from bench3d.contracts import FitContext, Progress
 from bench3d.errors import Bench3DError, DataError
+from bench3d.morphable.validation import Validator
+from bench3d.morphable.views import split_sequences
 from bench3d.plugins import renderer_for
 from bench3d_plugins.common3d import stages, train
 from bench3d_plugins.common3d.settings import Common3DSettings
 from bench3d_plugins.common3d.shape_model import create
 from bench3d_plugins.common3d.train import fit_category, new_network
-from bench3d_plugins.common3d.validation import Validator
-from bench3d_plugins.common3d.views import split_sequences
 
 
 def context(out: Path, **changes: object) -> FitContext:
@@ -216,8 +216,8 @@ def test_training_improves_held_out_poses(tmp_path: Path) -> None:
     fitted = fit_category(model, source, settings, context(tmp_path / "fit"))
     held_out = split_sequences(source.list, 0.1)[1]
     validator = Validator(held_out, model, settings, renderer_for("cpu"), "cpu")
-    trained = np.rad2deg(validator.errors(fitted.network))
-    untrained = np.rad2deg(validator.errors(new_network(settings, 9, 0).eval()))
+    trained = np.rad2deg(validator.errors(fitted.network.instance))
+    untrained = np.rad2deg(validator.errors(new_network(settings, 9, 0).eval().instance))
     assert np.median(trained) < 15
     assert np.median(untrained) > 30
 

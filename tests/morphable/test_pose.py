@@ -8,11 +8,11 @@ import torch
 
 from bench3d.geometry.camera import start_rotations, viewpoint_rotation
 from bench3d.geometry.rotations import geodesic_angle, so3_exp
-from bench3d_plugins.common3d import scorer as kernels
-from bench3d_plugins.common3d.pose import estimate_pose, pose_problem
-from bench3d_plugins.common3d.pose_cpu import CpuScorer
-from bench3d_plugins.common3d.pose_settings import PoseSettings
-from bench3d_plugins.common3d.starts import box_translations
+from bench3d.morphable import scorer as kernels
+from bench3d.morphable.pose import Instance, estimate_pose, pose_problem
+from bench3d.morphable.pose_cpu import CpuScorer
+from bench3d.morphable.settings import PoseSettings
+from bench3d.morphable.starts import box_translations
 
 CANVAS, GRID = 128, 32
 
@@ -90,8 +90,8 @@ def scene() -> dict[str, torch.Tensor]:
 
 
 def problem_of(scene: dict[str, torch.Tensor]) -> tuple:
-    keys = ("features", "valid", "vertices", "faces", "vertex_features", "background", "intrinsics")
-    return tuple(scene[key] for key in keys)
+    keys = ("features", "vertices", "faces", "vertex_features", "background")
+    return Instance(*(scene[key] for key in keys)), scene["valid"], scene["intrinsics"]
 
 
 def degrees(estimate: torch.Tensor, truth: torch.Tensor) -> np.ndarray:
@@ -192,8 +192,8 @@ def test_padding_counts_as_background(scene: dict[str, torch.Tensor]) -> None:
 
 def test_torch_scorer_agrees_with_the_kernels(scene: dict[str, torch.Tensor]) -> None:
     """Both share the formulas, not the code; visibility comes from another rasteriser."""
+    from bench3d.morphable.pose_torch import TorchScorer
     from bench3d.plugins import renderer_for
-    from bench3d_plugins.common3d.pose_torch import TorchScorer
 
     problem = pose_problem(*problem_of(scene), CANVAS)
     rotations = torch.from_numpy(start_rotations()[::9].copy()).expand(4, -1, 3, 3).contiguous()

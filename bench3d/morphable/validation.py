@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +10,17 @@ import torch
 
 from bench3d.contracts import Model, ObjectSequence
 from bench3d.geometry.rotations import geodesic_angle
-from bench3d_plugins.common3d.network import Common3DNetwork
-from bench3d_plugins.common3d.pool import extract
-from bench3d_plugins.common3d.settings import Common3DSettings
-from bench3d_plugins.common3d.views import View, ViewBatch, collate, make_view
+from bench3d.morphable.pool import extract
+from bench3d.morphable.pose import Instance, estimate_pose
+from bench3d.morphable.settings import FitSettings
+from bench3d.morphable.views import View, ViewBatch, collate, make_view
 
 if TYPE_CHECKING:
     from bench3d.contracts import Renderer
+
+
+InstanceOf = Callable[[torch.Tensor], Instance]
+"""Base features (B, C, h, w) -> what the model says of the images before any pose."""
 
 
 class Validator:
@@ -26,7 +30,7 @@ class Validator:
         self,
         sequences: Sequence[ObjectSequence],
         model: Model,
-        settings: Common3DSettings,
+        settings: FitSettings,
         renderer: Renderer,
         device: str,
     ) -> None:
@@ -41,34 +45,26 @@ class Validator:
         self.device = device
         self.kept: list[ViewBatch] = []
 
-    def score(self, network: Common3DNetwork) -> float:
+    def score(self, instance_of: InstanceOf) -> float:
         """Share of frames with a rotation error under 10 degrees (strictly)."""
-        return float((np.rad2deg(self.errors(network)) < 10).mean())
+        return float((np.rad2deg(self.errors(instance_of)) < 10).mean())
 
-    def errors(self, network: Common3DNetwork) -> np.ndarray:
-        """Rotation errors (N,) in radians."""
-        network.eval()
+    def errors(self, instance_of: InstanceOf) -> np.ndarray:
+        """Rotation errors (N,) in radians of a network in eval mode."""
         size = self.settings.batch
         found = []
         for start in range(0, len(self.frames), size):
             views = self._batch(start // size, self.frames[start : start + size])
-            found.append(self._batch_errors(network, views))
+            found.append(self._batch_errors(instance_of, views))
         return np.concatenate(found)
 
     @torch.no_grad()
-    def _batch_errors(self, network: Common3DNetwork, views: ViewBatch) -> np.ndarray:
-        from bench3d_plugins.common3d.pose import estimate_pose
-
+    def _batch_errors(self, instance_of: InstanceOf, views: ViewBatch) -> np.ndarray:
         assert views.features is not None
-        vertices, faces = network.template()
         given = self.settings.validation_translation == "given"
         estimate = estimate_pose(
-            network.adapt(views.features),
+            instance_of(views.features),
             views.valid[:, None],
-            network.deform(vertices, network.latent(views.features)),
-            faces,
-            network.vertex_features(vertices),
-            network.background_feature(),
             views.intrinsics,
             self.settings.canvas,
             views.cam_T_obj[:, :3, 3] if given else None,

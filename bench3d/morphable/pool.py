@@ -14,8 +14,8 @@ from bench3d.contracts import Model, ObjectSequence, PosedFrame, Progress
 from bench3d.errors import UsageError
 from bench3d.features.extract import extract as features_of
 from bench3d.fit.draws import derived_generator
-from bench3d_plugins.common3d.settings import Common3DSettings
-from bench3d_plugins.common3d.views import View, ViewBatch, collate, image_batch, make_view
+from bench3d.morphable.settings import ViewSettings
+from bench3d.morphable.views import View, ViewBatch, collate, image_batch, make_view
 
 
 class ViewPool:
@@ -26,7 +26,7 @@ class ViewPool:
     """
 
     def __init__(
-        self, sequences: Sequence[ObjectSequence], model: Model, settings: Common3DSettings, seed: int, device: str
+        self, sequences: Sequence[ObjectSequence], model: Model, settings: ViewSettings, seed: int, device: str
     ) -> None:
         self.frames: list[tuple[PosedFrame, int]] = [(f, n) for n, s in enumerate(sequences) for f in s.frames]
         self.model = model
@@ -127,7 +127,7 @@ def extract(model: Model, views: Sequence[View], device: str) -> torch.Tensor:
     maps = features_of(model, image_batch(views).to(device))
     if len(maps) != 1:
         raise UsageError(
-            f"Common3D needs a model with one feature map, this one has {len(maps)}.", "Use it on the plain backbone."
+            f"A shape model needs features in one map, this model has {len(maps)}.", "Use it on the plain backbone."
         )
     return maps[0].map.values.detach().float()
 

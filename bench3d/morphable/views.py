@@ -16,8 +16,8 @@ from bench3d.fit.draws import derived_generator
 from bench3d.geometry.camera import clip_matrix, project
 from bench3d.geometry.crops import centre_zoom, mask_zoom, resample, valid_mask
 from bench3d.geometry.pixels import PixelGeometry
-from bench3d_plugins.common3d.augment import augment_colour
-from bench3d_plugins.common3d.settings import Common3DSettings
+from bench3d.morphable.augment import augment_colour
+from bench3d.morphable.settings import ViewSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def split_sequences(
 def make_view(
     frame: PosedFrame,
     sequence: int,
-    settings: Common3DSettings,
+    settings: ViewSettings,
     generator: torch.Generator | None,
     with_image: bool = True,
 ) -> View:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 
 from bench3d.contracts import Renderer
-from bench3d_plugins.common3d.pose import PoseProblem, Scorer
-from bench3d_plugins.common3d.pose_settings import PoseSettings
+from bench3d.morphable.pose import PoseProblem, Scorer
+from bench3d.morphable.settings import PoseSettings
 
 POSES_PER_PASS = 2048
 

@@ -12,11 +12,28 @@ import torch.nn.functional as F
 
 from bench3d.contracts import PoseEstimate
 from bench3d.geometry.camera import start_rotations
-from bench3d_plugins.common3d.pose_settings import PoseSettings
-from bench3d_plugins.common3d.starts import box_translations
+from bench3d.morphable.settings import PoseSettings
+from bench3d.morphable.starts import box_translations
 
 if TYPE_CHECKING:
     from bench3d.contracts import Renderer
+
+
+@dataclass
+class Instance:
+    """What a shape model says of a batch before any pose.
+
+    Attributes:
+        features: (B, D, h, w), of length 1 per cell.
+        vertices: (B, V, 3), canonical units; faces: (F, 3) int32.
+        vertex_features: (V, D), of length 1; background: (D,), of length 1.
+    """
+
+    features: torch.Tensor
+    vertices: torch.Tensor
+    faces: torch.Tensor
+    vertex_features: torch.Tensor
+    background: torch.Tensor
 
 
 @dataclass
@@ -41,47 +58,33 @@ class PoseProblem:
     grid: tuple[int, int]
 
 
-def pose_problem(
-    features: torch.Tensor,
-    valid: torch.Tensor,
-    vertices: torch.Tensor,
-    faces: torch.Tensor,
-    vertex_features: torch.Tensor,
-    background: torch.Tensor,
-    intrinsics: torch.Tensor,
-    canvas: int,
-) -> PoseProblem:
+def pose_problem(instance: Instance, valid: torch.Tensor, intrinsics: torch.Tensor, canvas: int) -> PoseProblem:
     """Similarities once per image.
 
     Args:
-        features: (B, D, h, w), L2-normalised per cell.
+        instance: of B images.
         valid: (B, 1, canvas, canvas), 1 inside the original image.
-        vertices: (B, V, 3); faces: (F, 3) int32; vertex_features: (V, D); background: (D,).
         intrinsics: (B, 3, 3) in canvas pixels.
         canvas: side of the crop in pixels.
     """
-    batch, _, h, w = features.shape
-    cells = features.flatten(2).transpose(1, 2)
+    batch, _, h, w = instance.features.shape
+    cells = instance.features.flatten(2).transpose(1, 2)
     scale = intrinsics.new_tensor([[w / canvas], [h / canvas], [1.0]])
     inside = F.interpolate(valid.float(), size=(h, w), mode="area") >= 0.5
     return PoseProblem(
-        similarity=cells @ vertex_features.T,
-        background=cells @ background,
+        similarity=cells @ instance.vertex_features.T,
+        background=cells @ instance.background,
         valid=inside.reshape(batch, h * w),
-        vertices=vertices,
-        faces=faces,
+        vertices=instance.vertices,
+        faces=instance.faces,
         intrinsics=intrinsics * scale,
         grid=(h, w),
     )
 
 
 def estimate_pose(
-    features: torch.Tensor,
+    instance: Instance,
     valid: torch.Tensor,
-    vertices: torch.Tensor,
-    faces: torch.Tensor,
-    vertex_features: torch.Tensor,
-    background: torch.Tensor,
     intrinsics: torch.Tensor,
     canvas: int,
     translation: torch.Tensor | None,
@@ -93,7 +96,7 @@ def estimate_pose(
     """Rotation (and translation, where it is not given) that maximises the render-and-compare score.
 
     Args:
-        features ... canvas: as in `pose_problem`.
+        instance ... canvas: as in `pose_problem`.
         translation: (B, 3) given by the protocol, or None: then each start takes the translation that fills `box`, and
             refinement moves it too.
         settings: steps, rates, how many starts are refined.
@@ -107,13 +110,13 @@ def estimate_pose(
     Raises:
         ValueError: neither translation nor box is given.
     """
-    problem = pose_problem(features, valid, vertices, faces, vertex_features, background, intrinsics, canvas)
+    problem = pose_problem(instance, valid, intrinsics, canvas)
     starts = _starts(problem, translation, rotation, box, canvas)
-    if features.device.type == "cpu":
-        from bench3d_plugins.common3d.pose_cpu import CpuScorer
+    if instance.features.device.type == "cpu":
+        from bench3d.morphable.pose_cpu import CpuScorer
 
         return _search(CpuScorer(problem), *starts, settings, translation is None)
-    from bench3d_plugins.common3d.pose_torch import TorchScorer
+    from bench3d.morphable.pose_torch import TorchScorer
 
     if renderer is None:
         raise ValueError("A device other than the CPU needs a renderer.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench3d_plugins.common3d.settings import Common3DSettings
+from bench3d.morphable.settings import ViewSettings
 
 
-def augment_colour(image: np.ndarray, settings: Common3DSettings, generator: torch.Generator) -> np.ndarray:
+def augment_colour(image: np.ndarray, settings: ViewSettings, generator: torch.Generator) -> np.ndarray:
     """(H, W, 3) uint8 -> the same, each change with its own probability; all draws from `generator`."""
     import torchvision.transforms.v2.functional as TF  # seconds, which a run with a fitted model does not need
 

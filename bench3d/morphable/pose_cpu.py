@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench3d_plugins.common3d import scorer as kernels
-from bench3d_plugins.common3d.pose import PoseProblem, Scorer
-from bench3d_plugins.common3d.pose_settings import PoseSettings
+from bench3d.morphable import scorer as kernels
+from bench3d.morphable.pose import PoseProblem, Scorer
+from bench3d.morphable.settings import PoseSettings
 
 
 class CpuScorer(Scorer):
