@@ -94,9 +94,11 @@ def _aspect(group: Group) -> str:
 def _table(group: Group, reported: bool, progress: Progress) -> tuple[Table | None, list[Refusal]]:
     runs, refused = [], []
     specs = specs_of(group.entries)
+    given = [e.record.oracles for e in group.entries]
+    oracles = tuple(name for name in given[0] if all(name in one for one in given))
     for entry in group.entries:
         try:
-            runs.append(read_run(entry, specs))
+            runs.append(read_run(entry, specs, oracles))
         except DataError as error:
             refused.append(Refusal(path=_place(entry), reason=str(error)))
         progress.advance()
@@ -105,7 +107,6 @@ def _table(group: Group, reported: bool, progress: Progress) -> tuple[Table | No
     rows, comparisons = ranked_rows(runs, specs)
     registration = _registration(group)
     protocol = group.key["protocol"] or {}
-    first = runs[0].entry.record
     metrics = _metrics([r.entry.record for r in runs])
     categories = sorted({s.category for r in runs for s in r.entry.record.scores} - {MEAN})
     shown: Sequence[ReportedRow] = ()
@@ -122,7 +123,7 @@ def _table(group: Group, reported: bool, progress: Progress) -> tuple[Table | No
         synthetic=synthetic,
         limited=group.key["limit"],
         settings=group.settings,
-        oracles=first.oracles,
+        oracles=oracles,
         headline=metrics[0].name,
         metrics=metrics,
         categories=categories,

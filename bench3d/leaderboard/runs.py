@@ -52,13 +52,15 @@ def installed_metrics(record: Record) -> dict[str, MetricSpec]:
     return {spec.name: spec for spec in made.metrics}
 
 
-def read_run(entry: Entry, specs: Mapping[str, MetricSpec]) -> Run:
-    """A run with the rows of its metrics; DataError where its sidecar is broken or another one's."""
+def read_run(entry: Entry, specs: Mapping[str, MetricSpec], oracles: Sequence[str]) -> Run:
+    """A run with the rows of its metrics; DataError where its sidecar is broken or another one's.
+
+    `oracles` are what every run of the table was given: one that was given more takes no part in ranks.
+    """
     record = entry.record
-    if record.marks.random_weights:
-        return Run(entry, "random weights")
-    if entry.sidecar is None or not specs:
-        return Run(entry, "no values of single samples")
+    if why := _unranked(entry, specs, oracles):
+        return Run(entry, why)
+    assert entry.sidecar is not None
     samples = iter_samples(entry.sidecar, max_bytes=None, keys_once=False)
     try:
         columns = Columns.of(samples)
@@ -79,3 +81,12 @@ def read_run(entry: Entry, specs: Mapping[str, MetricSpec]) -> Run:
     if record.headline not in run.rows:
         run.unranked = "no values of single samples"
     return run
+
+
+def _unranked(entry: Entry, specs: Mapping[str, MetricSpec], oracles: Sequence[str]) -> str:
+    """Why a run takes no part in ranks, whatever its values; empty where it does."""
+    if entry.record.marks.random_weights:
+        return "random weights"
+    if more := [name for name in entry.record.oracles if name not in oracles]:
+        return f"also given {', '.join(more)}"
+    return "" if entry.sidecar is not None and specs else "no values of single samples"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from bench3d.contracts import TaskRegistration
+from bench3d.contracts import ShapeModelRegistration, TaskRegistration
 from bench3d.leaderboard.safety import unsafe_strings
 from bench3d.leaderboard.validate_case import AGAIN, Case, Measurement, different, read_measurement, registered, shown
+from bench3d.plugins import oracles_of
 from bench3d.records import Record, short
 from bench3d.runner.jobs import file_name
 
@@ -194,8 +195,10 @@ def _task(case: Case, record: Record, m: Measurement, strict: bool) -> None:
             f"The protocol {m.protocol.name} in version {m.protocol.version} is not installed here: not checked.",
         )
         return
-    if sorted(record.oracles) != sorted(protocol.oracles):
-        sentence = f"The protocol {protocol.name} gives the model: {', '.join(protocol.oracles) or 'nothing'}."
+    shape = None if m.shape_model is None else registered("shape-model", m.shape_model.name)
+    given = oracles_of(task, protocol, shape if isinstance(shape, ShapeModelRegistration) else None)
+    if sorted(record.oracles) != sorted(given):
+        sentence = f"Under the protocol {protocol.name} this model is given: {', '.join(given) or 'nothing'}."
         case.say("error", "protocol", sentence, field="oracles", step=AGAIN)
     changed = sorted(k for k, v in protocol.settings.items() if different(m.task.settings.get(k), v))
     if changed:

@@ -4,7 +4,7 @@ A plugin package names one module in its entry-point group `bench3d`; that modul
 `bench3d.plugins.hooks` (read that file: it is the documentation), usually only `bench3d_register`.
 """
 
-from bench3d.plugins.compatibility import incompatibilities
+from bench3d.plugins.compatibility import incompatibilities, oracles_of
 from bench3d.plugins.hooks import hookimpl, hookspec
 from bench3d.plugins.loader import load_registry
 from bench3d.plugins.registry import Collision, Failure, Registry
@@ -27,6 +27,7 @@ __all__ = [
     "load_preset",
     "load_registry",
     "load_settings",
+    "oracles_of",
     "parse_set",
     "preset_names",
     "renderer_for",

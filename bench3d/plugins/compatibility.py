@@ -6,6 +6,7 @@ from bench3d.contracts import (
     AdapterRegistration,
     BackboneRegistration,
     DatasetRegistration,
+    Protocol,
     ShapeModelRegistration,
     TaskRegistration,
 )
@@ -32,6 +33,10 @@ def incompatibilities(
         missing = [c for c in task.requires if c not in have]
         if missing:
             reasons.append(_lacks(registry, task, missing, shape_model))
+        wants = [o for o in shape_model.oracles if o not in task.offers] if shape_model is not None else []
+        if shape_model is not None and wants:
+            what = " and ".join(wants)
+            reasons.append(f"{shape_model.name} needs the true {what}, which {task.name} does not offer.")
     if task is not None and usual_data:
         fitted = [shape_model, adapter if adapter is not None and adapter.per_category else None]
         reasons += [_no_category(registry, task, one) for one in fitted if one is not None]
@@ -41,6 +46,16 @@ def incompatibilities(
     ):
         reasons.append(answer if isinstance(answer, str) else f"Plugin {plugin.name} objects without a sentence.")
     return reasons
+
+
+def oracles_of(
+    task: TaskRegistration | None, protocol: Protocol | None, shape_model: ShapeModelRegistration | None
+) -> tuple[str, ...]:
+    """Every ground truth that a run's model is given: the protocol's, and what its shape model needs beside them."""
+    if task is None or protocol is None:
+        return ()
+    more = [task.offers[name] for name in (shape_model.oracles if shape_model else ()) if name in task.offers]
+    return (*protocol.oracles, *(name for name in more if name not in protocol.oracles))
 
 
 def _no_category(

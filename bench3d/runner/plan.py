@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench3d.contracts import BackboneRegistration, TaskRegistration
+from bench3d.contracts import BackboneRegistration, ShapeModelRegistration, TaskRegistration
 from bench3d.errors import Bench3DError, CapabilityError, DataError, UsageError
+from bench3d.plugins import oracles_of
 from bench3d.records import Record, RunIndex, RunStore, identity_hash, short
 from bench3d.runner.jobs import FitJob, file_name, fit_begun, fit_jobs
 from bench3d.runner.layer_policy import layer_policy
@@ -69,8 +70,13 @@ class RunPlan(FitPlan):
 
     @property
     def oracles(self) -> tuple[str, ...]:
-        """The ground truth that the protocol gives to the model."""
-        return self.resolved.protocol.oracles if self.resolved.protocol else ()
+        """The ground truth that the model is given: the protocol's, and what its shape model needs beside."""
+        resolved = self.resolved
+        task = None if resolved.task is None else resolved.task.registration
+        shape = None if resolved.shape is None else resolved.shape.registration
+        assert task is None or isinstance(task, TaskRegistration)
+        assert shape is None or isinstance(shape, ShapeModelRegistration)
+        return oracles_of(task, resolved.protocol, shape)
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -77,6 +77,17 @@ def test_untrained_networks_have_no_rank_and_synthetic_data_a_table_of_their_own
     assert real.rows[0].cell("accuracy@30deg").best and not real.rows[1].cell("accuracy@30deg").tied
 
 
+def test_a_model_that_was_given_more_than_the_others_has_no_rank(tmp_path):
+    add(tmp_path, "plain", 0.5)
+    made.write(tmp_path, made.measurement("told"), made.samples(errors(0.99)), oracles=["category", "depth:cad"])
+    made.write(tmp_path, made.measurement("fair"), made.samples(errors(0.7)), oracles=["category"])
+    (table,) = board_of(tmp_path).tables
+    assert {r.title: r.unranked_because for r in table.rows} == {
+        "plain": "", "fair": "also given category", "told": "also given category, depth:cad"
+    }  # fmt: skip
+    assert table.oracles == ()
+
+
 def test_other_data_settings_and_limits_are_other_tables(tmp_path):
     data = made.measurement("x")["dataset"]
     other = {**data, "fingerprints": {"bus": "d" * 64, "car": "c" * 64}}

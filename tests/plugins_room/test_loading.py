@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from bench3d.contracts import BackboneRegistration, ShapeModelRegistration, TaskRegistration
+from bench3d.contracts import BackboneRegistration, Protocol, ShapeModelRegistration, TaskRegistration
 from bench3d.errors import PluginError, UnknownNameError, UsageError
-from bench3d.plugins import incompatibilities, load_registry, renderer_for
+from bench3d.plugins import incompatibilities, load_registry, oracles_of, renderer_for
 from bench3d.plugins.names import nearest
 from bench3d.plugins.registry import Registry
 
@@ -164,6 +164,23 @@ def test_incompatibility_is_a_lacking_capability_or_a_plugins_reason(install, re
         "pose needs a shape model (for pose): add --shape-model morph."
     ]
     assert incompatibilities(registry, dino, None, morph, task) == ["no a1 with dinov2"]
+
+
+def test_a_shape_model_that_asks_for_an_oracle_runs_where_it_is_offered_and_the_run_says_so(registry):
+    from dataclasses import replace
+
+    task = replace(registry.find("task", "pose"), protocols=(Protocol(name="p", oracles=("category",)),))
+    curious = replace(registry.find("shape-model", "morph"), oracles=("depth",))
+    backbone = registry.find("backbone", "dinov2-b")
+    assert incompatibilities(registry, backbone, None, curious, task) == [
+        "morph needs the true depth, which pose does not offer."
+    ]
+    offering = replace(task, offers={"depth": "depth:cad"})
+    assert incompatibilities(registry, backbone, None, curious, offering) == []
+    (protocol,) = offering.protocols
+    assert oracles_of(offering, protocol, curious) == ("category", "depth:cad")
+    assert oracles_of(offering, protocol, None) == ("category",)
+    assert oracles_of(None, None, curious) == ()
 
 
 RENDERERS = """
