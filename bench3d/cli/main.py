@@ -27,6 +27,7 @@ from bench3d.cli import (
     reproduce,
     results,
     runs,
+    shape,
 )
 from bench3d.cli.output import DebugOption, State, console, print_error, set_up_logging
 from bench3d.contracts import CommandRegistration
@@ -169,6 +170,7 @@ doctor.register(app)
 data.register(app)
 runs.register(app)
 predict.register(app)
+shape.register(app)
 features.register(app)
 cache.register(app)
 adapter.register(app)

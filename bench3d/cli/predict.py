@@ -60,6 +60,12 @@ def predict(
         typer.Option(metavar="PIXELS", min=1.0, help="Focal length in pixels of the photo (default: assumed)."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")] = Path("overlay.png"),
+    mesh: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the object's mesh: .glb, .ply or .obj.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write the object's silhouette in the photo, hidden parts too.")
+    ] = None,
     data: DataDirOption = None,
     synthetic: SyntheticOption = False,
     results: ResultsOption = Path("bench3d-results"),
@@ -84,6 +90,8 @@ def predict(
         adapter=adapter,
         weights=weights,
         out=out,
+        mesh=mesh,
+        mask=mask,
         settings=parse_set(settings or []),
         data=data,
         results=results,
@@ -113,7 +121,9 @@ def _print(found: dict[str, Any], out: Console) -> None:
     out.print(f"translation {x:.3f}, {y:.3f}, {z:.3f} in units of half the object's longest side")
     assumed = " (assumed: give --focal where you know it)" if found.get("focal_assumed") else ""
     out.print(f"focal length {found['focal_pixels']:.0f} pixels{assumed}")
-    out.print(f"Picture: {found['picture']}", soft_wrap=True)
+    for key, word in (("picture", "Picture"), ("mesh", "Mesh"), ("mask", "Mask")):
+        if key in found:
+            out.print(f"{word}: {found[key]}", soft_wrap=True)
 
 
 def _pose(values: dict[str, Any]) -> str:

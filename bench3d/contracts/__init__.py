@@ -1,7 +1,7 @@
 """The interfaces between the host and its plugins (design section 5). Importing this room loads no torch."""
 
 from bench3d.contracts.data import ImageBatch, MultiviewSource, ObjectSequence, PosedFrame, PoseSample, Problem
-from bench3d.contracts.encoding import Encoder, ImageRequest, Placing, Session
+from bench3d.contracts.encoding import Encoder, ImageRequest, PixelSource, Placing, Session
 from bench3d.contracts.executor import Active, Ended, Executor, ExecutorContext, Job
 from bench3d.contracts.features import FeatureMap, WeightedMap
 from bench3d.contracts.model import FeatureMesh, Given, Model, PoseEstimate
@@ -25,6 +25,7 @@ from bench3d.contracts.registration import (
 from bench3d.contracts.renderer import Renderer
 from bench3d.contracts.shape import Artifact, FitContext, ShapeModel
 from bench3d.contracts.task import MetricSpec, Task
+from bench3d.contracts.tracks import TrackedVideo, VideoFrame
 from bench3d.contracts.views import Observations, PosedView, ViewSet
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "NullProgress",
     "ObjectSequence",
     "Observations",
+    "PixelSource",
     "Placing",
     "PoseEstimate",
     "PoseSample",
@@ -72,6 +74,8 @@ __all__ = [
     "ShapeModelRegistration",
     "Task",
     "TaskRegistration",
+    "TrackedVideo",
+    "VideoFrame",
     "ViewSet",
     "WeightedMap",
     "Weights",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from bench3d.contracts.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bench3d.contracts.features import WeightedMap
     from bench3d.contracts.model import Model
     from bench3d.geometry.pixels import PixelGeometry
@@ -41,21 +43,32 @@ class Placing:
     geometry: PixelGeometry | None = None
 
 
+class PixelSource(Protocol):
+    """An image that is no file of its own, such as a frame of a video. Hashable: equal sources are one image."""
+
+    def __hash__(self) -> int: ...
+
+    def read(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; called in other threads. DataError where it cannot be had."""
+
+
 @dataclass(frozen=True)
 class ImageRequest:
     """One image as a model is to see it. Two equal requests are one image.
 
     Attributes:
-        path: the image file.
+        path: the image file, or the file that `pixels` come from.
         placing: how it is placed.
         category: canonical category, where the task has one (chooses a per-category artifact).
         size: (W, H) of the annotation; a file of another size is a DataError. None for any.
+        pixels: where the image is no file of its own.
     """
 
     path: Path
     placing: Placing = field(default_factory=Placing)
     category: str | None = None
     size: tuple[int, int] | None = None
+    pixels: PixelSource | None = None
 
 
 class Encoder(Protocol):

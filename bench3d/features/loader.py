@@ -67,8 +67,15 @@ def prepare(request: ImageRequest, lookup: Lookup | None = None) -> Loaded:
         DataError: the image is missing, broken or of another size.
         UsageError: its placing is impossible.
     """
-    content = read_image_bytes(request.path)
-    geometry = layout(image_size(request.path, content), request.placing).geometry
+    image = None
+    if request.pixels is None:
+        content = read_image_bytes(request.path)
+        size = image_size(request.path, content)
+    else:
+        image = request.pixels.read()
+        size = (image.shape[1], image.shape[0])
+        content = repr(size).encode() + image.tobytes()
+    geometry = layout(size, request.placing).geometry
     key = None
     if lookup is not None:
         key = lookup.key(request, hashlib.sha256(content).hexdigest(), geometry)
@@ -76,7 +83,9 @@ def prepare(request: ImageRequest, lookup: Lookup | None = None) -> Loaded:
         maps = lookup.get(key) if key is not None and fitting else None
         if maps is not None:
             return Loaded(request, geometry, key, maps=maps)
-    placed, valid, geometry = place(decode_rgb(content, request.path, request.size), request.placing)
+    if image is None:
+        image = decode_rgb(content, request.path, request.size)
+    placed, valid, geometry = place(image, request.placing)
     pixels = torch.from_numpy(np.ascontiguousarray(placed.transpose(2, 0, 1)))
     return Loaded(request, geometry, key, pixels, torch.from_numpy(valid))
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from bench3d.errors import MissingExtraError
+from bench3d.errors import UsageError
 from bench3d.geometry.rotations import nearest_rotation
 from bench3d.geometry.unproject import undistort
 
@@ -81,7 +81,7 @@ def pose_from_matches(
         distortion: (k1, k2, p1, p2) of the image; the pixels are then taken back to a pinhole camera first.
 
     Raises:
-        MissingExtraError: PoseLib is asked for and not installed.
+        UsageError: PoseLib is asked for and not installed.
     """
     points, xy = np.asarray(points, dtype=np.float64), np.asarray(xy, dtype=np.float64)
     if distortion is not None:
@@ -173,7 +173,7 @@ def _poselib(points: np.ndarray, xy: np.ndarray, intrinsics: np.ndarray, options
     try:
         import poselib
     except ImportError as error:
-        raise MissingExtraError("The estimator poselib needs the package PoseLib.", "pip install poselib") from error
+        raise UsageError("The estimator poselib needs the package PoseLib.", "pip install poselib") from error
     focal = (float(intrinsics[0, 0]), float(intrinsics[1, 1]), float(intrinsics[0, 2]), float(intrinsics[1, 2]))
     camera = {"model": "PINHOLE", "width": 0, "height": 0, "params": list(focal)}
     ransac: dict[str, Any] = {

@@ -63,3 +63,34 @@ class FitSettings(PoseSettings, ViewSettings):
     validation_translation: Literal["given", "estimated"] = Field(
         "given", description="whether held-out poses are given the true translation"
     )
+
+
+class HeadSettings(BaseModel):
+    """The adapter of `bench3d.morphable.heads` and its inputs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    standardise: bool = Field(False, description="backbone features per channel first, with training statistics")
+    adapter_widths: tuple[Positive, Positive, Positive] = Field((512, 512, 128), description="of the three blocks")
+    adapter_dilation: tuple[Positive, Positive, Positive] = Field((1, 1, 1), description="of their 3x3 convolutions")
+    adapter_upsample: bool = Field(True, description="twice the cells before the last block")
+
+    @model_validator(mode="after")
+    def _widths_in_quarters(self) -> HeadSettings:
+        if any(width % 4 for width in self.adapter_widths):
+            raise ValueError("adapter_widths must be multiples of 4 (bottlenecks shrink to a quarter)")
+        return self
+
+
+class StageSettings(BaseModel):
+    """The optimiser of a training stage. One iteration is one optimiser step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accumulate: Positive = Field(2, description="batches of an optimiser step")
+    learning_rate: float = Field(1e-4, gt=0, description="Adam's")
+    learning_rate_schedule: Literal["constant", "one_cycle"] = Field("constant", description="over the iterations")
+    weight_decay: Weight = Field(1e-4, description="Adam's, on every parameter")
+    checkpoint_seconds: float = Field(
+        60.0, gt=0, description="between two training states on disk", json_schema_extra={"identity": False}
+    )

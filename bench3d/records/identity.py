@@ -2,7 +2,8 @@
 
 Computable without torch, weights or training. Batch size, device and worker count never enter: a setting that only
 changes speed or memory is declared `Field(..., json_schema_extra={"identity": False})` in its settings model, and one
-that a fit does not depend on (it acts at inference only) `json_schema_extra={"fit": False}`.
+that a fit does not depend on (it acts at inference only) `json_schema_extra={"fit": False}`. A setting that was added
+when figures had been made is declared `{"later": True}`: at its default it is left out, so that their identities stand.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def short(digest: str) -> str:
 def identity_settings(settings: BaseModel, purpose: Literal["identity", "fit"] = "identity") -> dict[str, Any]:
     """Settings as JSON values, without the fields declared `identity: False`, at any depth.
 
-    For the recipe of a fit also without those declared `fit: False`.
+    For the recipe of a fit also without those declared `fit: False`. Fields declared `later: True` are left out where
+    they have their defaults.
     """
     from pydantic import BaseModel
 
@@ -51,7 +53,8 @@ def identity_settings(settings: BaseModel, purpose: Literal["identity", "fit"] =
         extra = field.json_schema_extra
         marks = extra if isinstance(extra, dict) else {}
         value = getattr(settings, name)
-        if marks.get("identity") is False or (purpose == "fit" and marks.get("fit") is False):
+        late = marks.get("later") is True and value == field.get_default(call_default_factory=True)
+        if late or marks.get("identity") is False or (purpose == "fit" and marks.get("fit") is False):
             dumped.pop(name, None)
         elif isinstance(value, BaseModel):
             dumped[name] = identity_settings(value, purpose)

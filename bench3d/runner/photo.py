@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench3d.contracts import Artifact, Given, ImageBatch, Model, PoseEstimate, Progress
+from bench3d.contracts import Artifact, FeatureMesh, Given, ImageBatch, Model, PoseEstimate, Progress
 from bench3d.data.batches import ASSUMED_FOCAL, BOX_MARGIN, assumed_intrinsics, crop_batch
+from bench3d.data.mesh_out import checked_suffix, write_mesh
 from bench3d.errors import CapabilityError, DataError, UsageError, WeightsError
-from bench3d.files import atomic_path, write_json
+from bench3d.files import write_json
 from bench3d.geometry.camera import viewpoint_angles
 from bench3d.geometry.crops import box_zoom
 from bench3d.geometry.rotations import nearest_rotation, so3_exp
@@ -27,15 +28,13 @@ from bench3d.runner.models import (
     settle_numerics,
     with_artifacts,
 )
+from bench3d.runner.photo_picture import draw, vertices_of, write_mask
 from bench3d.runner.plan import plan_fits
+from bench3d.runner.shapes import feature_colours
 from bench3d.runner.sources import ALL
 from bench3d.runner.spec import PredictSpec, RunSpec
 
 CANVAS = 512
-SHOWN = (400, 900)
-"""Smallest and largest long side of the photograph in the picture, in pixels."""
-
-ESTIMATE = (0.96, 0.62, 0.20)
 
 
 def predict(spec: PredictSpec, progress: Progress) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def predict(spec: PredictSpec, progress: Progress) -> dict[str, Any]:
     Returns:
         rotation (3x3, object to camera; object x left, y back, z up), azimuth, elevation, theta in degrees,
         translation in canonical units, score, the alternative poses that quarter turns lead to, box, focal length in
-        pixels of the photograph, and the picture's path.
+        pixels of the photograph, and the paths of what was written.
 
     Raises:
         DataError: the photograph cannot be read.
@@ -63,10 +62,23 @@ def predict(spec: PredictSpec, progress: Progress) -> dict[str, Any]:
         progress.finish()
     if "pose" not in model.capabilities:
         raise CapabilityError("This model estimates no pose.", "Add --shape-model NAME.")
+    for wanted, what in ((spec.mesh, "mesh"), (spec.mask, "mask")):
+        if wanted is not None and "shape" not in model.capabilities:
+            raise CapabilityError(
+                f"{spec.shape_model} has no shape: there is no {what} to write.", f"Leave --{what} out."
+            )
+    if spec.mesh is not None:
+        checked_suffix(spec.mesh)
     found = _estimate(spec, model, photo, box, device)
-    _draw(spec, photo, box, found)
+    draw(spec, photo, box, found)
     mesh = found.pop("_mesh")
-    found["vertices"] = len(mesh[0]) if mesh is not None else 0
+    found["vertices"] = 0 if mesh is None else len(mesh.vertices)
+    if spec.mesh is not None and mesh is not None:
+        found["mesh"] = str(
+            write_mesh(spec.mesh, vertices_of(mesh), mesh.faces.cpu().numpy(), feature_colours([mesh])[0])
+        )
+    if spec.mask is not None and mesh is not None:
+        found["mask"] = str(write_mask(spec.mask, photo, mesh, found))
     if spec.out_json is not None:
         write_json(spec.out_json, found)
     return found
@@ -187,8 +199,7 @@ def _estimate(spec: PredictSpec, model: Model, photo: np.ndarray, box: np.ndarra
     estimate, rotation = found[0], _rotation(found[0])
     mesh = None
     if "shape" in model.capabilities:
-        vertices, faces = model.shape(batch.to(device), given)
-        mesh = (vertices[0].detach().double().cpu().numpy(), faces.detach().cpu().numpy().astype(np.int32))
+        mesh = _instance(model, batch.to(device), given)
     return {
         "photo": spec.photo.name,
         "category": spec.category,
@@ -231,43 +242,10 @@ def _angles(rotation: np.ndarray) -> dict[str, float]:
     return dict(zip(("azimuth", "elevation", "theta"), viewpoint_angles(nearest_rotation(rotation)), strict=True))
 
 
-def _draw(spec: PredictSpec, photo: np.ndarray, box: np.ndarray, found: dict[str, Any]) -> None:
-    """The photograph with its box, the mesh drawn over it, and the mesh alone, side by side."""
-    from PIL import Image
-
-    from bench3d.render.shade import draw_axes, overlay, panel, shaded
-
-    size = (photo.shape[1], photo.shape[0])
-    shrink = float(np.clip(max(size), *SHOWN)) / max(size)
-    small = (max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink)))
-    image = np.asarray(Image.fromarray(photo).resize(small, Image.Resampling.LANCZOS))
-    scale, offset = found["crop_to_photo"]["scale"], found["crop_to_photo"]["offset"]
-    to_photo = np.array([[1 / scale, 0, -offset[0] / scale], [0, 1 / scale, -offset[1] / scale], [0, 0, 1]])
-    camera = np.diag([small[0] / size[0], small[1] / size[1], 1.0]) @ to_photo @ np.array(found["crop_intrinsics"])
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = found["rotation"], found["translation"]
-    tiles, labels = [_with_box(image, box * shrink)], [f"{spec.category}: photo and box"]
-    mesh = found["_mesh"]
-    if mesh is not None:
-        rgba = shaded(mesh[0], mesh[1], pose, camera, small, ESTIMATE)
-        tiles += [draw_axes(overlay(image, rgba, 0.8), pose, camera), rgba]
-        labels.append(f"azimuth {found['azimuth'] % 360:.0f}°, elevation {found['elevation']:.0f}°")
-        labels += ["the model's shape"]
-    else:
-        tiles.append(draw_axes(image, pose, camera))
-        labels.append("estimate")
-    with atomic_path(spec.out) as temporary:
-        try:
-            Image.fromarray(panel(tiles, labels, columns=len(tiles))).save(temporary)
-        except ValueError as error:
-            raise UsageError(f"{spec.out} cannot be written: {error}.", "Name a file that ends in .png.") from error
-
-
-def _with_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    from PIL import Image, ImageDraw
-
-    drawn = Image.fromarray(image.copy())
-    ImageDraw.Draw(drawn).rectangle(
-        [float(v) for v in box], outline=(224, 60, 49), width=max(2, max(image.shape) // 250)
-    )
-    return np.asarray(drawn)
+def _instance(model: Model, batch: ImageBatch, given: Given) -> FeatureMesh:
+    """The object's own mesh; without surface features where the model gives plain shapes alone."""
+    try:
+        return model.instances(batch, given)[0]
+    except CapabilityError:
+        vertices, faces = model.shape(batch, given)
+        return FeatureMesh(vertices[0].detach(), faces.detach().int())

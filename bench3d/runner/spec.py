@@ -90,6 +90,7 @@ class PredictSpec:
         photo: an image file; EXIF orientation is applied.
         box: (x0, y0, x1, y1) in pixels of the photo as it is shown, None for the whole photo.
         out: the PNG to write; with `out_json` the numbers as well.
+        mesh: file of the object's mesh (glb, ply, obj); mask: PNG of its silhouette, in pixels of the photo.
         checkpoint: folder of a fitted artifact, None for the one that `train` or `run` left in `results`.
         focal: the camera's focal length in pixels of the photo, None for the assumed one of a box crop.
     """
@@ -112,3 +113,5 @@ class PredictSpec:
     focal: float | None = None
     offline: bool = False
     out_json: Path | None = None
+    mesh: Path | None = None
+    mask: Path | None = None

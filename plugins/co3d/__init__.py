@@ -36,6 +36,8 @@ def bench3d_register() -> list[Registration]:
             citation=CITATION,
             url="https://github.com/facebookresearch/co3d",
             synth="bench3d_plugins.co3d.twin:write",
+            prepare="bench3d_plugins.co3d.prepare:prepare",
+            align="bench3d_plugins.co3d.align:CO3DAligner",
             downloads=downloads(FOLDER),
         )
     ]

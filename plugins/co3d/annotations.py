@@ -42,10 +42,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Sequence:
-    """One video. `cloud` is the path of its point cloud below the root, None where CO3D has none."""
+    """One video. `cloud` is the path of its point cloud below the root, `quality` its score; None where CO3D has none."""
 
     name: str
     cloud: str | None
+    quality: float | None = None
+
+
+class CameraError(DataError):
+    """A camera of values that are none: NaN, no rotation, no focal length. CO3D has a few."""
 
 
 def read_jgz(path: Path) -> list[Any]:
@@ -75,10 +80,14 @@ def read_sequences(path: Path) -> dict[str, Sequence]:
     entries = (Entry(path, number, raw) for number, raw in enumerate(read_jgz(path)))
     found: dict[str, Sequence] = {}
     for entry in entries:
+        name = entry.get("sequence_name", str)
         cloud = entry.get("point_cloud", dict, optional=True)
-        found[entry.get("sequence_name", str)] = Sequence(
-            entry.get("sequence_name", str), None if cloud is None else entry.path_of("point_cloud.path")
-        )
+        if cloud is None:
+            found[name] = Sequence(name, None)
+        else:
+            quality = entry.get("point_cloud.quality_score", object, optional=True)
+            known = isinstance(quality, (int, float)) and not isinstance(quality, bool) and np.isfinite(quality)
+            found[name] = Sequence(name, entry.path_of("point_cloud.path"), float(quality) if known else None)
     return found
 
 
@@ -88,22 +97,12 @@ def frame_entries(path: Path) -> Iterator[Entry]:
 
 
 def parse_frame(entry: Entry) -> Frame:
-    """One frame; DataError names file, entry and field."""
+    """One frame; DataError names file, entry and field, CameraError where it is a camera's value."""
     height, width = entry.vector("image.size", 2)
     if height < 1 or width < 1:
         raise entry.error("image.size", "is not positive")
     size = (int(width), int(height))
-    rotation = np.array([entry.vector(f"viewpoint.R.{row}", 3) for row in range(3)])
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
-        raise entry.error("viewpoint.R", "is no rotation")
-    kind = entry.get("viewpoint.intrinsics_format", str, optional=True) or "ndc_norm_image_bounds"
-    focal = entry.vector("viewpoint.focal_length", 2)
-    if min(focal) <= 0:
-        raise entry.error("viewpoint.focal_length", "is not positive")
-    try:
-        intrinsics = ndc_intrinsics(np.array(focal), entry.array("viewpoint.principal_point", 2), size, kind)
-    except ValueError as error:
-        raise entry.error("viewpoint.intrinsics_format", f"is unknown ({error})") from error
+    rotation, translation, intrinsics = _camera(entry, size)
     has_depth = entry.get("depth", dict, optional=True) is not None
     return Frame(
         sequence=entry.get("sequence_name", str),
@@ -114,9 +113,27 @@ def parse_frame(entry: Entry) -> Frame:
         depth=entry.path_of("depth.path") if has_depth else None,
         depth_mask=entry.path_of("depth.mask_path", optional=True) if has_depth else None,
         depth_scale=entry.number("depth.scale_adjustment") if has_depth else 1.0,
-        cam_T_raw=from_pytorch3d(rotation, entry.array("viewpoint.T", 3)),
+        cam_T_raw=from_pytorch3d(rotation, translation),
         intrinsics=intrinsics,
     )
+
+
+def _camera(entry: Entry, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotation (3, 3) and translation (3,) as PyTorch3D has them, and intrinsics (3, 3) in pixels."""
+    kind = entry.get("viewpoint.intrinsics_format", str, optional=True) or "ndc_norm_image_bounds"
+    rows = [entry.vector(f"viewpoint.R.{row}", 3, CameraError) for row in range(3)]
+    translation = entry.vector("viewpoint.T", 3, CameraError)
+    focal = entry.vector("viewpoint.focal_length", 2, CameraError)
+    principal = entry.vector("viewpoint.principal_point", 2, CameraError)
+    rotation = np.array(rows)
+    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
+        raise entry.error("viewpoint.R", "is no rotation", CameraError)
+    if min(focal) <= 0:
+        raise entry.error("viewpoint.focal_length", "is not positive", CameraError)
+    try:
+        return rotation, np.array(translation), ndc_intrinsics(np.array(focal), np.array(principal), size, kind)
+    except ValueError as error:
+        raise entry.error("viewpoint.intrinsics_format", f"is unknown ({error})") from error
 
 
 class Entry:
@@ -125,9 +142,9 @@ class Entry:
     def __init__(self, file: Path, index: int, raw: Any) -> None:
         self.file, self.index, self.raw = file, index, raw
 
-    def error(self, name: str, what: str) -> DataError:
+    def error(self, name: str, what: str, kind: type[DataError] = DataError) -> DataError:
         """The error to raise for a field."""
-        return DataError(f"{self.file}, entry {self.index}: field {name} {what}.", HINT)
+        return kind(f"{self.file}, entry {self.index}: field {name} {what}.", HINT)
 
     def get(self, name: str, kind: type, optional: bool = False) -> Any:
         """A dotted field of a type; None where it is optional and missing or null."""
@@ -146,22 +163,18 @@ class Entry:
             raise self.error(name, f"is no {kind.__name__}")
         return value
 
-    def number(self, name: str) -> float:
-        """A finite number."""
-        value = self.get(name, object)
+    def number(self, name: str, kind: type[DataError] = DataError) -> float:
+        """A finite number; an error of `kind` where it is none."""
+        value = self.get(name, object, optional=kind is not DataError)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-            raise self.error(name, "is no finite number")
+            raise self.error(name, "is no finite number", kind)
         return float(value)
 
-    def vector(self, name: str, length: int) -> list[float]:
-        """A list of `length` finite numbers."""
+    def vector(self, name: str, length: int, kind: type[DataError] = DataError) -> list[float]:
+        """A list of `length` finite numbers; an error of `kind` where one is none."""
         if len(self.get(name, list)) != length:
             raise self.error(name, f"does not hold {length} numbers")
-        return [self.number(f"{name}.{i}") for i in range(length)]
-
-    def array(self, name: str, length: int) -> np.ndarray:
-        """Like `vector`, as an array."""
-        return np.array(self.vector(name, length))
+        return [self.number(f"{name}.{i}", kind) for i in range(length)]
 
     def path_of(self, name: str, optional: bool = False) -> Any:
         """A path below the root; one that leaves the root is refused."""

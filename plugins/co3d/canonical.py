@@ -57,8 +57,8 @@ def subsample(points: np.ndarray, most: int, rng: np.random.Generator) -> np.nda
 def canonical_transform(points: np.ndarray, aligned_T_raw: np.ndarray, percentile: float) -> np.ndarray:
     """canonical_T_raw (4, 4): the alignment, then AABB centre to the origin and largest half extent to 1.
 
-    Deviation from the published code, which measures a proxy mesh of at most 500 vertices around the cloud: here it
-    is the cleaned cloud itself, `percentile` cut off at both ends of each axis.
+    points (N, 3), raw, are what is measured: as published the vertices of the proxy mesh, or the cleaned cloud with
+    `percentile` cut off at both ends of each axis.
     """
     aligned = points @ aligned_T_raw[:3, :3].T + aligned_T_raw[:3, 3]
     low, high = np.percentile(aligned, [percentile, 100.0 - percentile], axis=0)

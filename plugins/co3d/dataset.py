@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence as Listing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,69 +12,84 @@ import numpy as np
 
 from bench3d.contracts import ObjectSequence, PosedFrame, PosedView, Problem, ViewSet
 from bench3d.data.hashing import Digest
-from bench3d.data.images import load_depth_co3d, load_mask, load_mask_values
-from bench3d.data.ply import read_ply_points
+from bench3d.data.images import load_depth_co3d, load_mask
 from bench3d.data.twin import is_synthetic, require_whole, twin_mark
 from bench3d.errors import DataError
 from bench3d.geometry.camera import remove_similarity_scale
+from bench3d.records import identity_settings
 from bench3d_plugins.co3d import canonical
-from bench3d_plugins.co3d.annotations import (
-    FRAMES,
-    SEQUENCES,
-    Frame,
-    Sequence,
-    frame_entries,
-    parse_frame,
-    read_sequences,
-)
+from bench3d_plugins.co3d.annotations import FRAMES, Frame
 from bench3d_plugins.co3d.names import category_of, folder_of
+from bench3d_plugins.co3d.prepared import EMPTY_FRAMES, Examined, Mesh, Store
+from bench3d_plugins.co3d.selection import Raw, Selection, select
 from bench3d_plugins.co3d.settings import CO3DSettings
 from bench3d_plugins.co3d.tables import NEXT, WHY, Lookup, alignment_of, read_sequence_list
 
-NO_CLOUD = "no point cloud"
-NO_IMAGES = "no images on disk"
 TOLERANCE, RELATIVE_TOLERANCE = 0.02, 0.01
 """Of depth maps from multi-view stereo, in canonical units (the object reaches 1) and as a share of the depth: ours."""
-
-
-@dataclass(frozen=True, eq=False)
-class Raw:
-    """A sequence as published, with its alignment."""
-
-    name: str
-    cloud: str
-    frames: tuple[Frame, ...]
-    aligned_T_raw: np.ndarray
 
 
 class CO3D:
     """Object-centred videos in one canonical frame per category. `root` is the folder that holds the categories.
 
     Poses, units and points of a sequence are canonical: its raw frame goes through its alignment, then the AABB
-    centre of its cleaned cloud becomes the origin and the largest |coordinate| of the cloud 1.
+    centre of its cleaned cloud (with `extent: mesh` of the proxy mesh around it) becomes the origin and the largest
+    |coordinate| of it 1.
     """
 
     def __init__(self, root: Path, settings: CO3DSettings | None = None) -> None:
         self.root = Path(root)
         self.settings = settings or CO3DSettings()
+        self.store = Store(self.root, self.settings)
         self.synthetic = is_synthetic(self.root)
-        self._raw: dict[str, list[Raw]] = {}
+        self._loaded: dict[str, tuple[Selection, Lookup]] = {}
         self._skipped: dict[str, Counter[str]] = {}
         self._sequences: dict[str, list[ObjectSequence]] = {}
+        self._unaligned: dict[str, dict[str, tuple[Examined, np.ndarray]]] = {}
         self._depths: dict[str, tuple[Frame, float]] = {}
 
     def sequences(self, category: str) -> Listing[ObjectSequence]:
-        """Sequences of a category in the order of its list, frames in theirs.
+        """Sequences of a category in the order of its list, frames in theirs; see `skipped` for those left out.
 
-        Reads every mask of every sequence once, to clean the clouds.
+        Reads every mask of every sequence once, to clean the clouds; what that gives is kept (`Store`).
 
         Raises:
-            DataError: no alignment, no usable sequence, or a missing or broken file; names file, entry and field.
+            DataError: no alignment, no usable sequence, or a broken file; names file, entry and field.
         """
         key = folder_of(category)
         if key not in self._sequences:
-            self._sequences[key] = [self._sequence(category_of(key), raw) for raw in self._load(key)]
+            selection, aligned = self._load(key)
+            left_out = Counter(selection.left_out)
+            examined = self._examined(key, selection, left_out)
+            self._sequences[key] = [self._sequence(one, _matrix(aligned, one.raw)) for one in examined]
+            self._skipped[key] = left_out
         return list(self._sequences[key])
+
+    def raw_sequences(self, category: str) -> Listing[ObjectSequence]:
+        """Sequences that need no alignment: each in its raw axes, centred and scaled by its own cleaned cloud.
+
+        Those of the sequence list, else every annotated one. `own_T_raw` is the map from the published frame of a
+        sequence to the one here, `proxy_mesh` its mesh in the frame here; ids of frames end in "_raw".
+
+        Raises:
+            DataError: as `sequences`, but for the alignment.
+        """
+        found = self._unaligned_of(category)
+        return [self._posed_sequence(one, own_T_raw, "_raw") for one, own_T_raw in found.values()]
+
+    def own_T_raw(self, category: str, name: str) -> np.ndarray:
+        """(4, 4) similarity from the published frame of a sequence to its frame in `raw_sequences`."""
+        return self._unaligned_of(category)[name][1]
+
+    def proxy_mesh(self, category: str, name: str) -> Mesh:
+        """The proxy mesh of one of `raw_sequences`, in its frame there: vertices (V, 3) float64, faces (F, 3) int32.
+
+        Raises:
+            DataError: no closed mesh can be put around its cloud.
+        """
+        one, own_T_raw = self._unaligned_of(category)[name]
+        vertices, faces = self.store.mesh(one.raw, one.prepared.points)
+        return vertices @ own_T_raw[:3, :3].T + own_T_raw[:3, 3], faces
 
     def view_sets(self, category: str) -> Listing[ViewSet]:
         """The sequences of a category as posed views with depth, frames without a depth map left out.
@@ -92,8 +106,8 @@ class CO3D:
         return whole
 
     def skipped(self, category: str) -> dict[str, int]:
-        """How many listed sequences were left out, by reason."""
-        self._load(folder_of(category))
+        """How many listed sequences were left out, by reason; and frames whose mask is empty. Reads as `sequences`."""
+        self.sequences(category)
         return dict(self._skipped[folder_of(category)])
 
     def depth(self, frame: PosedFrame) -> np.ndarray:
@@ -114,10 +128,13 @@ class CO3D:
         if mark is not None:
             facts = (mark["generator"], mark["spec"].get("seed"), mark["spec"].get("image_size"))
             digest.add("twin", repr(facts).encode())
-        chosen = self.settings.model_dump(mode="json", exclude={"sequence_list", "alignment", "reference"})
+        chosen = identity_settings(self.settings)
+        for name in ("sequence_list", "alignment", "reference"):
+            del chosen[name]
         digest.add("settings", repr(sorted(chosen.items())).encode())
-        for raw in self._load(folder_of(category)):
-            digest.add(raw.name, raw.aligned_T_raw.tobytes())
+        selection, aligned = self._load(folder_of(category))
+        for raw in selection.sequences:
+            digest.add(raw.name, _matrix(aligned, raw).tobytes())
             cloud = self.root / raw.cloud
             digest.add(raw.cloud, str(cloud.stat().st_size if cloud.exists() else None).encode())
             for frame in raw.frames:
@@ -134,13 +151,13 @@ class CO3D:
         """Categories that have annotations here."""
         return sorted(category_of(path.parent.name) for path in self.root.glob(f"*/{FRAMES}"))
 
-    def chosen_names(self, category: str, annotated: Iterable[str], aligned: Lookup) -> list[str]:
-        """Names of the sequences to read: the list's, or all annotated ones that are aligned."""
+    def chosen_names(self, category: str, annotated: Iterable[str], aligned: Lookup | None) -> list[str]:
+        """Names of the sequences to read: the list's, or all annotated ones that are aligned (None: all)."""
         if self.settings.sequence_list is not None:
             names = read_sequence_list(self.settings.sequence_list, category)
         else:
-            names = [name for name in annotated if aligned(name) is not None]
-        return names[: self.settings.max_sequences]
+            names = [name for name in annotated if aligned is None or aligned(name) is not None]
+        return names if self.settings.filters == "published" else names[: self.settings.max_sequences]
 
     def alignment(self, category: str) -> Lookup:
         """The alignment table of a category; DataError with what is needed and why where there is none."""
@@ -151,61 +168,83 @@ class CO3D:
                 raise DataError(f"No alignment of {category}'s sequences was given. {WHY}", NEXT)
         return alignment_of(path, category, self.settings.reference)
 
-    def _load(self, folder: str) -> list[Raw]:
-        if folder not in self._raw:
-            category, place = category_of(folder), self.root / folder
-            require_whole(self.root)
-            if not place.is_dir():
-                raise DataError(f"CO3D has no folder {place}.", f"Download the category {folder}, or use --synthetic.")
-            skipped: Counter[str] = Counter()
-            annotated = read_sequences(place / SEQUENCES)
+    def unaligned(self, category: str) -> Selection:
+        """The sequences that `raw_sequences` looks at, none where there are none; DataError for broken annotations."""
+        folder = folder_of(category)
+        self._require(folder)
+        return select(
+            self.root, folder, self.settings, lambda annotated: self.chosen_names(category_of(folder), annotated, None)
+        )
+
+    def _load(self, folder: str) -> tuple[Selection, Lookup]:
+        if folder not in self._loaded:
+            self._require(folder)
+            category = category_of(folder)
             aligned = self.alignment(category)
-            names = self.chosen_names(category, annotated, aligned)
-            usable = [name for name in names if self._usable(folder, annotated, name, skipped)]
-            frames = read_frames(place / FRAMES, set(usable))
-            raws = [self._one(category, annotated[name], frames.get(name, []), aligned) for name in usable]
-            if not raws:
-                why = ", ".join(f"{count} with {reason}" for reason, count in skipped.items()) or "none is aligned"
-                raise DataError(f"No sequence of {category} in {place} can be used: {why}.", NEXT)
-            self._raw[folder], self._skipped[folder] = raws, skipped
-        return self._raw[folder]
-
-    def _usable(self, folder: str, annotated: dict[str, Sequence], name: str, skipped: Counter[str]) -> bool:
-        if name not in annotated:
-            raise DataError(
-                f"Sequence {name} is listed but {self.root / folder / SEQUENCES} has no such sequence.",
-                "Complete the data set, or take it off the list.",
+            selection = select(
+                self.root, folder, self.settings, lambda annotated: self.chosen_names(category, annotated, aligned)
             )
-        images = self.root / folder / name / "images"
-        reason = NO_CLOUD if annotated[name].cloud is None else None
-        if not (images.is_dir() and any(images.iterdir())):
-            reason = NO_IMAGES
-        if reason is not None:
-            skipped[reason] += 1
-        return reason is None
+            if not selection.sequences:
+                raise self._nothing(folder, selection.left_out)
+            for raw in selection.sequences:
+                _matrix(aligned, raw)
+            self._loaded[folder] = selection, aligned
+        return self._loaded[folder]
 
-    def _one(self, category: str, sequence: Sequence, frames: list[Frame], aligned: Lookup) -> Raw:
-        matrix = aligned(sequence.name)
-        if matrix is None:
-            raise DataError(f"Sequence {sequence.name} of {category} has no alignment. {WHY}", NEXT)
-        if not frames or sequence.cloud is None:
-            raise DataError(
-                f"{self.root / folder_of(category) / FRAMES} has no frames of sequence {sequence.name}.",
-                "Get the file again.",
-            )
-        return Raw(sequence.name, sequence.cloud, tuple(sorted(frames, key=lambda f: f.number)), matrix)
+    def _require(self, folder: str) -> None:
+        require_whole(self.root)
+        place = self.root / folder
+        if not place.is_dir():
+            raise DataError(f"CO3D has no folder {place}.", f"Download the category {folder}, or use --synthetic.")
 
-    def _sequence(self, category: str, raw: Raw) -> ObjectSequence:
-        points = self._clean(raw)
-        canonical_T_raw = canonical.canonical_transform(points, raw.aligned_T_raw, self.settings.extent_percentile)
+    def _nothing(self, folder: str, left_out: Counter[str]) -> DataError:
+        why = ", ".join(f"{count} with {reason}" for reason, count in left_out.items()) or "it has none that is aligned"
+        place = self.root / folder
+        return DataError(f"No sequence of {category_of(folder)} in {place} can be used: {why}.", NEXT)
+
+    def _examined(self, folder: str, selection: Selection, left_out: Counter[str]) -> list[Examined]:
+        """The sequences that their masks and clouds let pass, as many as are wanted; counts the others."""
+        kept: list[Examined] = []
+        for raw in selection.sequences:
+            if len(kept) == self.settings.max_sequences:
+                break
+            one = self.store.examine(raw)
+            if one.reason is None:
+                kept.append(one)
+                left_out[EMPTY_FRAMES] += one.empty_frames
+            else:
+                left_out[one.reason] += 1
+        left_out += Counter()  # drops zeros
+        if not kept:
+            raise self._nothing(folder, left_out)
+        return kept
+
+    def _unaligned_of(self, category: str) -> dict[str, tuple[Examined, np.ndarray]]:
+        key = folder_of(category)
+        if key not in self._unaligned:
+            selection = self.unaligned(category)
+            examined = self._examined(key, selection, Counter(selection.left_out))
+            self._unaligned[key] = {
+                one.raw.name: (one, canonical.canonical_transform(one.prepared.points, np.eye(4), 0.0))
+                for one in examined
+            }
+        return self._unaligned[key]
+
+    def _sequence(self, one: Examined, aligned_T_raw: np.ndarray) -> ObjectSequence:
+        percentile = self.settings.extent_percentile if one.vertices is None else 0.0
+        measured = one.prepared.points if one.vertices is None else one.vertices
+        return self._posed_sequence(one, canonical.canonical_transform(measured, aligned_T_raw, percentile))
+
+    def _posed_sequence(self, one: Examined, canonical_T_raw: np.ndarray, mark: str = "") -> ObjectSequence:
+        category, points = category_of(one.raw.folder), one.prepared.points
         moved = points @ canonical_T_raw[:3, :3].T + canonical_T_raw[:3, 3]
         scale = float(np.cbrt(np.linalg.det(canonical_T_raw[:3, :3])))
         frames = []
-        for frame in spread(raw.frames, self.settings.max_frames):
-            posed = self._posed(category, frame, canonical_T_raw)
+        for frame in spread(one.seen_frames(), self.settings.max_frames):
+            posed = self._posed(category, frame, canonical_T_raw, mark)
             self._depths[posed.id] = (frame, scale)
             frames.append(posed)
-        return ObjectSequence(raw.name, category, tuple(frames), partial(np.copy, moved))
+        return ObjectSequence(one.raw.name, category, tuple(frames), partial(np.copy, moved))
 
     def _view_set(self, sequence: ObjectSequence) -> ViewSet:
         views = [
@@ -231,23 +270,9 @@ class CO3D:
             attributes={"frames_without_depth": len(sequence.frames) - len(views)},
         )
 
-    def _clean(self, raw: Raw) -> np.ndarray:
-        rng = canonical.sequence_rng(self.settings.seed, raw.name)
-        points = read_ply_points(self.root / raw.cloud)
-        if len(points) == 0:
-            raise DataError(f"The point cloud {self.root / raw.cloud} is empty.", "Get the file again.")
-        points = canonical.subsample(points, self.settings.cloud_points, rng)
-        share = canonical.mask_share(
-            points,
-            (load_mask_values(self.root / frame.mask, frame.size) for frame in raw.frames),
-            (frame.cam_T_raw for frame in raw.frames),
-            (frame.intrinsics for frame in raw.frames),
-        )
-        return points[canonical.keep_points(share, self.settings.mask_share, rng)]
-
-    def _posed(self, category: str, frame: Frame, canonical_T_raw: np.ndarray) -> PosedFrame:
+    def _posed(self, category: str, frame: Frame, canonical_T_raw: np.ndarray, mark: str) -> PosedFrame:
         return PosedFrame(
-            id=f"{category}_{frame.sequence}_{frame.number:06d}",
+            id=f"{category}_{frame.sequence}_{frame.number:06d}{mark}",
             image=self.root / frame.image,
             mask=self.root / frame.mask,
             size=frame.size,
@@ -257,13 +282,12 @@ class CO3D:
         )
 
 
-def read_frames(path: Path, names: set[str]) -> dict[str, list[Frame]]:
-    """Frames of the named sequences; those of other sequences are not even validated."""
-    found: dict[str, list[Frame]] = {}
-    for entry in frame_entries(path):
-        if (name := entry.get("sequence_name", str)) in names:
-            found.setdefault(name, []).append(parse_frame(entry))
-    return found
+def _matrix(aligned: Lookup, raw: Raw) -> np.ndarray:
+    """aligned_T_raw (4, 4) of a sequence; DataError where it has none."""
+    matrix = aligned(raw.name)
+    if matrix is None:
+        raise DataError(f"Sequence {raw.name} of {category_of(raw.folder)} has no alignment. {WHY}", NEXT)
+    return matrix
 
 
 def spread(frames: tuple[Frame, ...], most: int | None) -> list[Frame]:

@@ -106,12 +106,13 @@ def _folder(path: Path, category: str, reference: str | None) -> Lookup:
 
     def look_up(name: str) -> np.ndarray | None:
         file = folder / name / "tform_obj.pt"
-        return similarity(_tensor(file), str(file)) if file.exists() else None
+        return similarity(read_tensor(file), str(file)) if file.exists() else None
 
     return look_up
 
 
-def _tensor(path: Path) -> Any:
+def read_tensor(path: Path) -> Any:
+    """The tensor in a file as an array; DataError where it is none that can be loaded safely."""
     import torch
 
     try:

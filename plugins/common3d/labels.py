@@ -29,30 +29,28 @@ def surface_labels(vertices: torch.Tensor, samples: torch.Tensor, sigma: str | f
     return (-squared / variance.clamp_min(1e-12)).softmax(dim=1)
 
 
-def render_targets(
+def render_features(
     renderer: Renderer,
     raster: torch.Tensor,
     clip: torch.Tensor,
     faces: torch.Tensor,
-    labels: torch.Tensor,
-    classes: torch.Tensor,
+    features: torch.Tensor,
+    background: torch.Tensor,
     valid: torch.Tensor,
 ) -> torch.Tensor:
-    """Each pixel's class features weighted by its soft label, (B, H, W, D).
+    """Each pixel's surface feature, the background's where there is none, (B, H, W, D).
 
-    Labels are interpolated over the mesh, one-hot background outside it, antialiased at silhouettes, and background
-    again where the crop leaves the image. All of this is linear in the labels, so their product with the class
-    features is rendered instead.
+    Features are interpolated over the mesh, the background's outside it, antialiased at silhouettes, and the
+    background's again where the crop leaves the image. All of this is linear: with the class features weighted by each
+    vertex's soft label it gives those weighted by each pixel's (K labels need not be rendered).
 
     Args:
         raster: (B, H, W, 4) of the instances' meshes; clip (B, V, 4) and faces (F, 3) what it was made from.
-        labels: (V, K); classes: (K + 1, D), the background last.
+        features: (V, D) of the vertices; background: (D,).
         valid: (B, R, R) share of each pixel inside the original image.
     """
-    background = classes[-1]
-    expected = labels @ classes[:-1]
     # Relative to the background's feature, empty pixels are 0, which is what interpolation gives there.
-    colour = renderer.interpolate((expected - background)[None], raster, faces)
+    colour = renderer.interpolate((features - background)[None], raster, faces)
     colour = renderer.antialias(colour, raster, clip, faces)
     inside = F.interpolate(valid[:, None], size=raster.shape[1:3], mode="bilinear", align_corners=False)[:, 0] >= 0.5
     return torch.where(inside[..., None], colour, 0.0) + background

@@ -70,7 +70,7 @@ def appearance(features: torch.Tensor, target: torch.Tensor, classes: torch.Tens
 
     Args:
         features: (B, D, h, w) of length 1.
-        target: (B, h, w, D): the classes' features weighted by each pixel's soft label (see labels.render_targets).
+        target: (B, h, w, D): the classes' features weighted by each pixel's soft label (see labels.render_features).
         classes: (K + 1, D): features of the surface samples, then the background's.
         temperature: T; logits are <s, f_k> / T.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from bench3d.morphable.settings import FitSettings, Positive, Weight
+
+LATER: dict[str, JsonValue] = {"later": True}
+"""Of settings that fits were made without: at their defaults they are no part of a recipe or an identity."""
 
 
 class Common3DSettings(FitSettings):
@@ -59,6 +62,25 @@ class Common3DSettings(FitSettings):
     feature_norm: Literal["detached", "ordinary"] = "detached"
     norm_floor: Annotated[float, Field(gt=0)] = 1e-4
 
+    # Ablations of Table 6. Without an adapter the surface features live in the space of the backbone's own, of length 1
+    # per cell on its own grid, and correspondence uses the backbone alone.
+    adapter: bool = Field(True, description="whether a head is learnt on the features", json_schema_extra=LATER)
+    raw_channels: Positive | None = Field(
+        None,
+        description="without an adapter: principal components of the training features kept; None: every channel",
+        json_schema_extra=LATER,
+    )
+    appearance_loss: Literal["dense", "sparse", "reconstruction"] = Field(
+        "dense",
+        description="dense: soft labels at every pixel; sparse: a class for each vertex, at visible vertices; "
+        "reconstruction: squared difference of rendered and image features",
+        json_schema_extra=LATER,
+    )
+    background_samples: Positive = Field(5, description="cells of an image, sparse loss only", json_schema_extra=LATER)
+    instance_deformation: bool = Field(
+        True, description="whether the template is deformed to each instance", json_schema_extra=LATER
+    )
+
     # Losses: weights of Table 7.
     weight_appearance: Weight = 0.1
     weight_chamfer: Weight = 0.1
@@ -100,4 +122,10 @@ class Common3DSettings(FitSettings):
     def _ordered(self) -> Common3DSettings:
         if any(width % 4 for width in (*self.adapter_widths, self.latent_width)):
             raise ValueError("adapter_widths and latent_width must be multiples of 4 (bottlenecks shrink to a quarter)")
+        if self.adapter and self.appearance_loss == "reconstruction":
+            raise ValueError(
+                "appearance_loss reconstruction needs adapter false (a learnt head would make all features equal)"
+            )
+        if self.adapter and self.raw_channels is not None:
+            raise ValueError("raw_channels needs adapter false")
         return self

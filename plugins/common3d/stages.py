@@ -14,7 +14,7 @@ from bench3d.morphable.pool import ViewPool
 from bench3d.morphable.views import ViewBatch
 from bench3d.render.operators import unique_edges
 from bench3d_plugins.common3d import losses
-from bench3d_plugins.common3d.labels import render_targets, sample_surface, surface_labels
+from bench3d_plugins.common3d.appearance import Scene, appearance_loss
 from bench3d_plugins.common3d.network import Common3DNetwork
 from bench3d_plugins.common3d.settings import Common3DSettings
 
@@ -213,7 +213,8 @@ class AppearanceStage(Stage):
     def __init__(self, shop: Workshop, iterations: int, validator: Validator | None) -> None:
         shop.network.freeze_template()
         network, settings = shop.network, shop.settings
-        shape = [*network.deformation.parameters(), *network.latent_encoder.parameters()]
+        shaping = (network.deformation, network.latent_encoder)
+        shape = [p for part in shaping if part is not None for p in part.parameters()]
         mine = {id(p) for p in shape}
         rest = [p for p in network.parameters() if p.requires_grad and id(p) not in mine]
         share = (settings.deformation_learning_rate or settings.learning_rate) / settings.learning_rate
@@ -236,21 +237,19 @@ class AppearanceStage(Stage):
         vertices, faces, edges = self._mesh(views, generator)
         with torch.autocast(views.mask.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             features, latent = network.adapt(views.features), network.latent(views.features)
-        features, latent = features.float(), latent.float()
-        deformed = self._deform(vertices, latent)
+        if latent is None:  # rigid: no geometry loss has anything left to move
+            deformed = vertices.expand(len(features), -1, -1)
+            return {"app": self._appearance(features.float(), vertices, faces, deformed, views, generator)}
+        deformed = self._deform(vertices, latent.float())
         count = min(settings.geometry_images or len(deformed), len(deformed))
         moving = deformed[:count]
-        terms = {
-            "app": (
-                settings.weight_appearance,
-                self._appearance(features, vertices, faces, deformed, views, generator),
-            ),
+        return {
+            "app": self._appearance(features.float(), vertices, faces, deformed, views, generator),
             "cd": (settings.weight_chamfer, self._chamfer(list(moving), views, generator)),
             **self._silhouette_losses(self._silhouettes(moving, faces, views), views),
             "def": (settings.weight_deformation, losses.deformation_size(moving, vertices)),
             "def_sm": (settings.weight_smoothness, losses.deformation_smoothness(moving, vertices, edges)),
         }
-        return terms
 
     def _mesh(self, views: ViewBatch, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Vertices, faces and unique edges of the template, jittered where the settings say so."""
@@ -281,15 +280,11 @@ class AppearanceStage(Stage):
         deformed: torch.Tensor,
         views: ViewBatch,
         generator: torch.Generator,
-    ) -> torch.Tensor:
-        settings, network = self.settings, self.network
-        chosen = sample_surface(vertices, settings.surface_samples, generator)
-        labels = surface_labels(vertices, vertices[chosen], settings.label_sigma)
-        classes = torch.cat([network.vertex_features(vertices[chosen]), network.background_feature()[None]])
+    ) -> Loss:
+        settings = self.settings
         clip = to_clip(deformed if settings.labels_move_geometry else deformed.detach(), views.projection)
-        raster = self.shop.renderer.rasterize(clip, faces, (features.shape[2], features.shape[3]))
-        target = render_targets(self.shop.renderer, raster, clip, faces, labels, classes, views.valid)
-        return losses.appearance(features, target, classes, settings.temperature)
+        scene = Scene(self.network, self.shop.renderer, features, vertices, faces, clip, views.valid, generator)
+        return settings.weight_appearance, appearance_loss(scene)
 
 
 def grid_shift(settings: Common3DSettings, generator: torch.Generator, device: torch.device) -> torch.Tensor:

@@ -21,8 +21,8 @@ CLASSES = {
 }
 # A split's list file is <class>_imagenet_<list>.txt. "plain" is what tasks ask of a twin; "hard" only a twin has.
 LISTS = {"train": "train", "val": "val", "plain": "val", "hard": "hard"}
-# CAD models of the release are about 0.85 wide; this brings them to max |coordinate| of about 1 (protocol page 1.2).
-CAD_SCALE = 2 / 0.85
+CADS = "CAD"
+"""Folder of the CAD models below the root."""
 
 
 def official_class(category: str) -> str:
@@ -59,8 +59,3 @@ def annotation_path(official: str, name: str) -> str:
 def image_path(official: str, name: str) -> str:
     """Path of an image below the root; the suffix is in capitals, as published."""
     return f"Images/{official}_imagenet/{name}.JPEG"
-
-
-def cad_path(official: str, index: int) -> str:
-    """Path of a CAD model below the root; `index` counts from 1."""
-    return f"CAD/{official}/{index:02d}.off"

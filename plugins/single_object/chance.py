@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bench3d.geometry.camera import start_rotations
-from bench3d.metrics import best_constant_rotation, fraction_within_strict, median_error_deg
+from bench3d.metrics import (
+    best_constant_rotation,
+    fraction_within_strict,
+    median_error_deg,
+    symmetric_rotation_error_deg,
+)
+from bench3d_plugins.single_object.symmetry import NONE, Symmetry
 
 HELD_OUT = 0.1
 THRESHOLDS = (30.0, 10.0)
 NAMES = ("random_start", "training_pose", "constant_pose")
 
 
+def training_sequences(source: Any, category: str) -> Sequence[Any]:
+    """The sequences that a shape model is trained on: all but the last tenth."""
+    sequences: Sequence[Any] = source.sequences(category)
+    return sequences[: max(1, int((1 - HELD_OUT) * len(sequences) + 1e-9))]
+
+
 def training_rotations(source: Any, category: str) -> np.ndarray:
-    """(N, 3, 3) of every frame that a shape model is trained on: all but the last tenth of the sequences."""
-    sequences = source.sequences(category)
-    kept = sequences[: max(1, int((1 - HELD_OUT) * len(sequences) + 1e-9))]
+    """(N, 3, 3) of every frame that a shape model is trained on."""
+    kept = training_sequences(source, category)
     return np.array([frame.cam_T_obj[:3, :3] for s in kept for frame in s.frames]).reshape(-1, 3, 3)
 
 
@@ -42,13 +53,21 @@ class Chance:
         constant, _ = best_constant_rotation(np.concatenate([training, starts]), training, THRESHOLDS[0])
         return Chance({"random_start": starts, "training_pose": training, "constant_pose": constant[None]})
 
-    def values(self, gt: np.ndarray) -> dict[str, float]:
-        """Of one ground truth (3, 3): chance_<name>_<threshold> (probability), chance_<name>_median (degrees)."""
+    def values(self, gt: np.ndarray, symmetry: Symmetry = NONE) -> dict[str, float]:
+        """Of one ground truth (3, 3), per name of the draws.
+
+        chance_<name>_<threshold> (probability) and chance_<name>_median (degrees), and the same with `symmetric_`
+        before the threshold or `median`, for errors up to the object's symmetry.
+        """
         found: dict[str, float] = {}
         for name, draws in self.draws.items():
             for threshold in THRESHOLDS:
                 found[key(name, f"{threshold:.0f}")] = float(fraction_within_strict(gt[None], draws, threshold)[0])
             found[key(name, "median")] = float(median_error_deg(gt[None], draws)[0])
+            errors = symmetric_rotation_error_deg(draws, np.broadcast_to(gt, draws.shape), symmetry.turns)
+            for threshold in THRESHOLDS:
+                found[key(name, f"symmetric_{threshold:.0f}")] = float((errors < threshold).mean())
+            found[key(name, "symmetric_median")] = float(np.median(errors))
         return found
 
 

@@ -17,7 +17,7 @@ from bench3d.render.shade import draw_axes, overlay, panel, shaded
 
 if TYPE_CHECKING:
     from bench3d_plugins.single_object.protocol import Prepared
-    from bench3d_plugins.single_object.task import Pascal3DPose
+    from bench3d_plugins.single_object.task import PoseTask
 
 RIGHT, WRONG = 5, 3
 TILE = 256
@@ -29,7 +29,7 @@ Mesh = tuple[np.ndarray, np.ndarray]
 
 
 def pictures(
-    task: Pascal3DPose,
+    task: PoseTask,
     model: Model,
     samples: Sequence[PoseSample],
     values: Sequence[Mapping[str, Any]],
@@ -48,12 +48,12 @@ def pictures(
         error = float(values[n]["rotation_error_deg"])
         names = [samples[n].id, f"estimate: off by {error:.0f}°", *LABELS[2:]][: len(row)]
         verdict = "right" if error < 30 else "wrong"
-        yield _write(out / f"{number + 1:02d}-{verdict}-{_safe(samples[n].id)}.png", panel(row, names, columns=4))
+        yield write(out / f"{number + 1:02d}-{verdict}-{safe(samples[n].id)}.png", panel(row, names, columns=4))
         tiles += row
         labels += names
-    yield _write(out / "contact-sheet.png", panel(tiles, labels, columns=len(row)))
+    yield write(out / "contact-sheet.png", panel(tiles, labels, columns=len(row)))
     if template is not None:
-        yield _write(out / "template.png", template_sheet(template))
+        yield write(out / "template.png", template_sheet(template))
 
 
 def chosen(errors: Sequence[float]) -> list[int]:
@@ -61,12 +61,12 @@ def chosen(errors: Sequence[float]) -> list[int]:
     order = np.argsort(errors, kind="stable")
     right = [int(n) for n in order if errors[n] < 30.0]
     wrong = [int(n) for n in order if errors[n] >= 30.0]
-    shown_wrong = _spread(wrong, max(WRONG, RIGHT + WRONG - len(right)))
-    return _spread(right, RIGHT + WRONG - len(shown_wrong)) + shown_wrong
+    shown_wrong = spread(wrong, max(WRONG, RIGHT + WRONG - len(right)))
+    return spread(right, RIGHT + WRONG - len(shown_wrong)) + shown_wrong
 
 
 def sample_row(
-    task: Pascal3DPose,
+    task: PoseTask,
     model: Model,
     sample: PoseSample,
     values: Mapping[str, Any],
@@ -75,11 +75,10 @@ def sample_row(
 ) -> list[np.ndarray]:
     """Crop, estimate, ground truth and, where there is one, the template at the estimated pose."""
     ready = task.prepared(model, [sample])
-    image = np.rint(ready.batch.images[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-    scale = TILE / image.shape[0]
-    small = np.asarray(Image.fromarray(image).resize((TILE, TILE), Image.Resampling.LANCZOS))
+    small = tile_of(ready, 0)
+    scale = TILE / ready.batch.images.shape[-1]
     camera = np.diag([scale, scale, 1.0]) @ ready.intrinsics[0]
-    pose = _pose(values)
+    pose = pose_of(values)
     mesh = instance_of(model, ready, device)
     row = [small]
     row.append(small if pose is None or mesh is None else _drawn(small, mesh, pose, camera, ESTIMATE))
@@ -89,6 +88,12 @@ def sample_row(
         blank = np.full_like(small, 255)
         row.append(blank if pose is None else _drawn(blank, template, pose, camera, TEMPLATE))
     return row
+
+
+def tile_of(ready: Prepared, n: int) -> np.ndarray:
+    """The crop that the model sees, (TILE, TILE, 3) uint8."""
+    image = np.rint(ready.batch.images[n].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(image).resize((TILE, TILE), Image.Resampling.LANCZOS))
 
 
 def template_of(model: Model, category: str) -> Mesh | None:
@@ -128,7 +133,7 @@ def _drawn(
     return draw_axes(drawn, pose, camera)
 
 
-def _pose(values: Mapping[str, Any]) -> np.ndarray | None:
+def pose_of(values: Mapping[str, Any]) -> np.ndarray | None:
     """(4, 4) of the estimate, None where it is not finite."""
     pose = np.eye(4)
     rotation, translation = values["rotation"], values["translation"]
@@ -138,17 +143,20 @@ def _pose(values: Mapping[str, Any]) -> np.ndarray | None:
     return pose
 
 
-def _spread(items: list[int], count: int) -> list[int]:
+def spread(items: list[int], count: int) -> list[int]:
+    """At most `count` of them, evenly, the first and the last among them."""
     if len(items) <= count:
         return items
     return [items[round(k * (len(items) - 1) / max(1, count - 1))] for k in range(count)]
 
 
-def _safe(name: str) -> str:
+def safe(name: str) -> str:
+    """A name that can be a file's."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
 
 
-def _write(path: Path, image: np.ndarray) -> Path:
+def write(path: Path, image: np.ndarray) -> Path:
+    """A PNG at `path`, whole or not at all."""
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary)
     return path

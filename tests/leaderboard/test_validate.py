@@ -62,7 +62,7 @@ def test_a_clean_record_passes_without_error_or_warning(desk):
         (lambda r: r["metrics"][0].update(threshold=60.0), "metrics", "accuracy@30deg is not defined"),
         (lambda r: r.update(metrics=[]), "metrics", "does not say how"),
         (lambda r: r.update(headline="median error"), "protocol", "The headline of fake-task is accuracy@30deg"),
-        (lambda r: r.update(oracles=[]), "protocol", "gives the model: category"),
+        (lambda r: r.update(oracles=[]), "protocol", "this model is given: category"),
         (lambda r: r.update(samples=7), "sidecar", "says 7 samples and the sidecar holds 6"),
         (lambda r: r.update(samples_sha256="0" * 64), "sidecar", "digest differs"),
         (lambda r: r.update(status="failed"), "status", "failed"),

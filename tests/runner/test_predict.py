@@ -10,7 +10,7 @@ from PIL import Image
 
 import bench3d.runner.photo as photo_module
 from bench3d.contracts import Model, NullProgress, PoseEstimate
-from bench3d.errors import DataError, UsageError, WeightsError
+from bench3d.errors import CapabilityError, DataError, UsageError, WeightsError
 from bench3d.geometry.camera import viewpoint_rotation
 from bench3d.runner import PredictSpec, predict
 
@@ -140,3 +140,23 @@ def test_a_checkpoint_brings_its_settings_and_refuses_another_backbone(spec, pho
         ask(photo, tmp_path, backbone="fake-floor", shape_model="fake-shape", checkpoint=folder)
     with pytest.raises(WeightsError, match="trained for car"):
         ask(photo, tmp_path, backbone="fake-net", shape_model="fake-shape", checkpoint=folder, category="chair")
+
+
+def test_mesh_and_mask_are_the_objects(photo, tmp_path, known):
+    import trimesh
+
+    found = ask(photo, tmp_path, box=(20, 20, 60, 60), mesh=tmp_path / "o.ply", mask=tmp_path / "m.png")
+    mesh = trimesh.load(found["mesh"], process=False)
+    np.testing.assert_allclose(mesh.vertices, CUBE, atol=1e-6)
+    mask = np.asarray(Image.open(found["mask"])).astype(float) / 255
+    assert mask.shape == (80, 120), "the photograph's size"
+    rows, columns = np.nonzero(mask > 0.5)
+    assert [rows.mean() + 0.5, columns.mean() + 0.5] == pytest.approx([40, 40], abs=1.5)
+    assert 30 < np.ptp(columns) < 62 and mask.max() == 1
+
+
+def test_a_model_without_a_shape_writes_no_mesh(photo, tmp_path, known):
+    known.capabilities = frozenset({"features", "pose"})
+    with pytest.raises(CapabilityError, match="no shape"):
+        ask(photo, tmp_path, mesh=tmp_path / "o.ply")
+    assert not (tmp_path / "o.ply").exists()

@@ -10,7 +10,7 @@ from bench3d.morphable.views import distance_map
 from bench3d.plugins import renderer_for
 from bench3d_plugins.common3d import losses
 from bench3d_plugins.common3d.fields import SignedDistance
-from bench3d_plugins.common3d.labels import render_targets, sample_surface, surface_labels
+from bench3d_plugins.common3d.labels import render_features, sample_surface, surface_labels
 
 
 def points(*rows: tuple[float, float, float]) -> torch.Tensor:
@@ -143,7 +143,7 @@ def test_appearance_equals_the_cross_entropy_of_rendered_labels() -> None:
     valid = torch.ones(1, 8, 8)
     valid[:, :, :3] = 0
     features = torch.nn.functional.normalize(torch.randn(1, 5, 8, 8, generator=torch.Generator().manual_seed(2)), dim=1)
-    target = render_targets(renderer, raster, clip, faces, labels, classes, valid)
+    target = render_features(renderer, raster, clip, faces, labels @ classes[:-1], classes[-1], valid)
     value = losses.appearance(features, target, classes, 0.07)
 
     with_background = torch.cat([labels, torch.zeros(4, 1)], dim=1)
@@ -164,7 +164,7 @@ def test_appearance_prefers_matching_features_and_its_gradient_leads_there() -> 
     labels = torch.eye(4)[:, :3]
     labels[3, 0] = 1
     raster = renderer.rasterize(clip, faces, (8, 8))
-    target = render_targets(renderer, raster, clip, faces, labels, classes, torch.ones(1, 8, 8))
+    target = render_features(renderer, raster, clip, faces, labels @ classes[:-1], classes[-1], torch.ones(1, 8, 8))
     wrong = torch.nn.functional.normalize(torch.ones(1, 5, 8, 8), dim=1).requires_grad_(True)
     matching = torch.nn.functional.normalize(target.permute(0, 3, 1, 2), dim=1)
     before = losses.appearance(wrong, target, classes, 0.07)

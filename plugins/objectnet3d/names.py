@@ -1,0 +1,71 @@
+"""Class names of ObjectNet3D and of bench3d, and paths of the official layout."""
+
+from __future__ import annotations
+
+from bench3d.errors import UsageError
+
+# bench3d name -> ObjectNet3D class: the 20 of its 100 classes that CO3D has too (protocol page common3d.md 1.4).
+CLASSES = {
+    "backpack": "backpack",
+    "bench": "bench",
+    "bicycle": "bicycle",
+    "bus": "bus",
+    "car": "car",
+    "cellphone": "cellphone",
+    "chair": "chair",
+    "couch": "sofa",
+    "cup": "cup",
+    "hairdryer": "hair_dryer",
+    "keyboard": "keyboard",
+    "laptop": "laptop",
+    "microwave": "microwave",
+    "motorcycle": "motorbike",
+    "mouse": "mouse",
+    "remote": "remote_control",
+    "suitcase": "suitcase",
+    "toaster": "toaster",
+    "toilet": "toilet",
+    "tv": "tvmonitor",
+}
+# A split's list file is Image_sets/<list>.txt, for all classes. "test" is the published split; "plain" is what tasks
+# ask of a twin; "hard" only a twin has.
+LISTS = {"train": "train", "val": "val", "test": "test", "plain": "test", "hard": "hard"}
+CADS = "CAD/off"
+"""Folder of the CAD models below the root."""
+ANNOTATIONS = "Annotations"
+
+
+def official_class(category: str) -> str:
+    """ObjectNet3D class of a category, by either name; UsageError for an unknown one."""
+    if category in CLASSES:
+        return CLASSES[category]
+    if category in CLASSES.values():
+        return category
+    raise UsageError(f"ObjectNet3D has no category {category!r}.", f"Read are {', '.join(CLASSES)}.")
+
+
+def canonical_category(official: str) -> str:
+    """bench3d's name of an official class; an unknown one is returned as it is."""
+    return next((ours for ours, theirs in CLASSES.items() if theirs == official), official)
+
+
+def list_name(split: str) -> str:
+    """The name of a split's list; UsageError for an unknown split."""
+    if split not in LISTS:
+        raise UsageError(f"ObjectNet3D has no split {split!r}.", f"It has {', '.join(LISTS)}.")
+    return LISTS[split]
+
+
+def list_path(listed: str) -> str:
+    """Path of a list of image names below the root."""
+    return f"Image_sets/{listed}.txt"
+
+
+def annotation_path(name: str) -> str:
+    """Path of an annotation below the root."""
+    return f"{ANNOTATIONS}/{name}.mat"
+
+
+def image_path(name: str) -> str:
+    """Path of an image below the root; the suffix is in capitals, as published."""
+    return f"Images/{name}.JPEG"
