@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench3d.cli import fetch, render
+from bench3d.cli import data_align, data_prepare, fetch, render
 from bench3d.cli.output import DebugOption, JsonOption, console, gigabytes, print_json
 from bench3d.contracts import DatasetRegistration, Problem
 from bench3d.errors import DataError, UsageError
@@ -38,7 +38,9 @@ def register(app: typer.Typer) -> None:
     group.command("check", epilog="Example: bench3d data check pascal3d --category car")(check)
     group.command("synth", epilog="Example: bench3d data synth --preset quickstart --sheet twin.png")(synth)
     fetch.register(group)
+    data_prepare.register(group)
     render.register(group)
+    data_align.register(group)
     app.add_typer(
         group,
         name="data",

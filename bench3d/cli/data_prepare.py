@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -28,7 +28,8 @@ def register(group: typer.Typer) -> None:
 def prepare(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A data set that can be prepared.")],
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Data root instead of BENCH3D_DATA; or a twin's folder.")
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Data root instead of BENCH3D_DATA, or a twin."),
     ] = None,
     category: Annotated[
         list[str] | None,
@@ -83,15 +84,16 @@ def _print(reports: Sequence[PrepareReport]) -> None:
     out = console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("category")
-    for heading in ("kept", "left out", "new", "points", "meshes", "time"):
+    for heading in ("sequences", "left out", "new", "points", "meshes", "time"):
         table.add_column(heading, justify="right")
     for one in reports:
-        # Frames are counted beside the sequences that they are of.
-        values: tuple[Any, ...] = (one.kept, _left_out(one), one.made, f"{one.points:,}", one.meshes)
+        values = (one.kept, sum(one.left_out.values()), one.made, f"{one.points:,}", one.meshes)
         table.add_row(one.category, *map(str, values), duration(one.seconds))
     out.print(table)
     for one in reports:
         for reason, count in sorted(one.left_out.items()):
             out.print(Text(f"{one.category}: left out {count} with {reason}", style="yellow"), soft_wrap=True)
+        if one.empty_frames:
+            out.print(Text(f"{one.category}: left out {one.empty_frames} frames with an empty mask", style="yellow"))
         for problem in one.problems:
             out.print(Text(f"{one.category}: {problem}", style="red"), soft_wrap=True)

@@ -117,7 +117,7 @@ class PublishedAlignment:
 
 
 class Aligner(Protocol):
-    """What aligning a data set's sequences needs of it. The registration's `align` names (root, settings) -> Aligner."""
+    """What aligning needs of a data set. The registration's `align` names what makes one: (root, settings) -> Aligner."""
 
     def present(self) -> list[str]:
         """Categories that are here."""
@@ -240,6 +240,7 @@ class PrepareReport:
         kept: sequences that a reader uses; left_out: how many others, by reason.
         made: of those that were looked at, how many were worked on now; the others were prepared before.
         points, meshes: of the kept sequences' clouds in all, and how many have a mesh.
+        empty_frames: of the kept sequences, left out for an empty mask.
         problems: files that are missing or broken, a sentence each.
     """
 
@@ -250,6 +251,7 @@ class PrepareReport:
     points: int
     meshes: int
     seconds: float
+    empty_frames: int = 0
     problems: tuple[str, ...] = ()
 
 

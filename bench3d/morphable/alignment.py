@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from bench3d.morphable.proxy_mesh import proxy_mesh
 from bench3d.records import identity_hash
 
 if TYPE_CHECKING:
-    from bench3d.contracts import Model
+    from bench3d.features.extract import Extractor
 
 VERSION = 1
 """Raised when the same input gives another result."""
@@ -119,7 +119,7 @@ class Alignment:
         self,
         category: str,
         sequences: Sequence[ObjectSequence],
-        make_extractor: Callable[[], Any],
+        make_extractor: Callable[[], Extractor],
         folder: Path,
         settings: AlignmentSettings,
         progress: Progress,

@@ -19,8 +19,8 @@ from bench3d.geometry.crops import mask_zoom
 from bench3d.morphable.alignment_settings import AlignmentSettings
 
 if TYPE_CHECKING:
-    from bench3d.features.extract import Extractor
     from bench3d.contracts import WeightedMap
+    from bench3d.features.extract import Extractor
     from bench3d.geometry.pixels import PixelGeometry
 
 BATCH = 8
@@ -107,8 +107,8 @@ def seen_vertices(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the vertices seen in a crop, and the original pixels (V, 2) of all.
 
-    A vertex is seen where a face of it is drawn in a `raster` x `raster` picture of the crop and it lies inside both the
-    crop and the image.
+    A vertex is seen where a face of it is drawn in a `raster` x `raster` picture of the crop and it lies inside both
+    the crop and the image.
     """
     import torch
 

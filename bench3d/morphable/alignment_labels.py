@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,10 @@ def rotation_of_points(points: np.ndarray, where: str) -> np.ndarray:
     return nearest_rotation(axes)
 
 
-def advice(category: str, sequence: str, labels: Path) -> str:
-    """What to write where there is no label, ready to be filled in."""
+def advice(category: str, sequences: Sequence[str]) -> str:
+    """What to write in a label file, ready to be filled in."""
     points = ", ".join(f"{name}: [x, y, z]" for axis in AXES for name in axis)
-    return f"{labels}:\n{category}:\n  {sequence}: {{{points}}}"
+    return "\n".join([f"{category}:", *(f"  {name}: {{{points}}}" for name in sequences)])
 
 
 def _points(value: Mapping[str, Any], where: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from numba import njit, prange
 from scipy.spatial.distance import cdist
 
 from bench3d.errors import DataError
+from bench3d.geometry.rotations import geodesic_angle
 from bench3d.geometry.similarity import apply_similarity, split_similarity, umeyama
 from bench3d.morphable.alignment_settings import AlignmentSettings
 
@@ -74,8 +75,8 @@ class Fit:
         transform: (4, 4) from a to b.
         score: at most 0, higher is better; geometry, appearance: its two weighted mean distances, in diameters of b.
         spread: median angle in degrees between the rotation and those of the ten best hypotheses: how sharp it is.
-        rival_score, rival_angle: of the best hypothesis whose rotation is more than 30 degrees away, and the angle; None
-            where there is none. A rival nearly as good with an angle near 180 is a symmetry.
+        rival_score, rival_angle: of the best hypothesis whose rotation is more than 30 degrees away, and the angle;
+            None where there is none. A rival nearly as good with an angle near 180 is a symmetry.
     """
 
     transform: np.ndarray
@@ -202,8 +203,7 @@ def weighted_similarity(source: np.ndarray, target: np.ndarray, weights: np.ndar
 
 def angles(rotations: np.ndarray, to: np.ndarray) -> np.ndarray:
     """Angles in degrees between rotations (..., 3, 3) and one (3, 3)."""
-    traces = np.einsum("...ij,ij->...", rotations, to)
-    return np.rad2deg(np.arccos(np.clip((traces - 1) / 2, -1.0, 1.0)))
+    return np.rad2deg(geodesic_angle(rotations, to))
 
 
 def _chosen(tried: np.ndarray, scores: np.ndarray, geometry: np.ndarray, appearance: np.ndarray) -> Fit:

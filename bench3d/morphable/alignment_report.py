@@ -16,7 +16,11 @@ CLOSE = 30.0
 RIVALS = 1.1
 """A rival whose distance is at most so many times the chosen one's makes an answer doubtful."""
 TILE, MOST_TILES, COLUMNS = 132, 24, 3
-VIEWS = (np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]), np.array([[0, 1.0, 0], [0, 0, -1], [-1, 0, 0]]), np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]))  # fmt: skip
+VIEWS = (
+    np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    np.array([[0, 1.0, 0], [0, 0, -1], [-1, 0, 0]]),
+    np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
+)
 """Rotations into the camera: from the front, from the object's left, from above."""
 
 

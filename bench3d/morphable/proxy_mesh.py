@@ -86,7 +86,7 @@ def start_alpha(points: np.ndarray) -> float:
 
 
 def farthest_first(points: np.ndarray, start: int) -> np.ndarray:
-    """(N,) order of points (N, 3) in which each is the farthest from those before it; its prefixes are thinned clouds."""
+    """(N,) order of points (N, 3) in which each is the farthest from those before it: prefixes are thinned clouds."""
     order = np.empty(len(points), dtype=np.int64)
     x, y, z = np.ascontiguousarray(points.T)
     nearest = np.full(len(points), np.inf)
@@ -196,7 +196,7 @@ def _enclosed(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def is_closed(faces: np.ndarray) -> bool:
-    """Whether faces (F, 3) make a closed oriented manifold: each edge once in each direction, each vertex in one fan."""
+    """Whether faces (F, 3) make a closed oriented manifold: each edge once each way, each vertex in one fan."""
     if len(faces) < 4:
         return False
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)

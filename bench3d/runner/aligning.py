@@ -1,4 +1,4 @@
-"""`bench3d data align`: the sequences of a data set brought into one frame per category, by features of any backbone."""
+"""`bench3d data align`: a data set's sequences brought into one frame per category, by features of any backbone."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def report_of(table: Path) -> Path:
 
 
 def merge_table(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes `tables` into the JSON at `path`, level by level; what it holds beside them stays. OutputError, DataError."""
+    """Writes `tables` into the JSON at `path`, level by level; what it holds beside them stays."""
     table = _check_table(path)
     for key, value in tables.items():
         nested = value and all(isinstance(v, Mapping) for v in value.values())

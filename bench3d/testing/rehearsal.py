@@ -17,6 +17,7 @@ import torch
 from bench3d.contracts import (
     BackboneRegistration,
     DatasetRegistration,
+    FeatureMesh,
     Given,
     ImageBatch,
     Model,
@@ -81,6 +82,11 @@ class Guesser(Model):
         corners = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]).to(batch.images.device)
         faces = torch.tensor([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], dtype=torch.int32)
         return corners.repeat(len(batch), 1, 1), faces.to(batch.images.device)
+
+    def template(self, category: str) -> FeatureMesh:
+        """The same tetrahedron."""
+        corners = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+        return FeatureMesh(corners, torch.tensor([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]], dtype=torch.int32))
 
 
 class Unable(Guesser):

@@ -1,7 +1,7 @@
 """What aligning needs of CO3D: its sequences each in its own frame, the published references and alignments.
 
-See bench3d.contracts.data.Aligner. A sequence without a usable cloud, or with a frame whose camera or path is broken, is
-left out with the reason; the others are not touched by it.
+See bench3d.contracts.data.Aligner. A sequence without a usable cloud, or with a frame whose camera or path is broken,
+is left out with the reason; the others are not touched by it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ class CO3DAligner:
             )
             for frame in ordered
         )
-        return ObjectSequence(name, category, posed, partial(clean_points, self.root / cloud, name, posed, self.settings))
+        return ObjectSequence(
+            name, category, posed, partial(clean_points, self.root / cloud, name, posed, self.settings)
+        )
 
 
 def clean_points(path: Path, name: str, frames: tuple[PosedFrame, ...], settings: CO3DSettings) -> np.ndarray:

@@ -42,7 +42,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Sequence:
-    """One video. `cloud` is the path of its point cloud below the root, `quality` its score; None where CO3D has none."""
+    """One video. `cloud` is its point cloud's path below the root, `quality` its score; None where CO3D has none."""
 
     name: str
     cloud: str | None

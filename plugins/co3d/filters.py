@@ -5,6 +5,7 @@ Cameras are cam_T_raw (F, 4, 4), OpenCV, in the raw frame and unit of their sequ
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence as Listing
 from pathlib import PurePosixPath
@@ -65,7 +66,7 @@ def centred_share(
 def missing_frames(images: Listing[str]) -> int:
     """How often the last number in the names of consecutive images does not grow by one."""
     numbers = [int((NUMBER.findall(PurePosixPath(name).stem) or ["0"])[-1]) for name in images]
-    return sum(after - before != 1 for before, after in zip(numbers, numbers[1:], strict=False))
+    return sum(after - before != 1 for before, after in itertools.pairwise(numbers))
 
 
 def camera_reason(frames: Listing[Frame], settings: CO3DSettings) -> str | None:

@@ -1,4 +1,4 @@
-"""`bench3d data prepare co3d`: cleaned clouds and proxy meshes of whole categories ahead of their reading, in parallel."""
+"""`bench3d data prepare co3d`: cleaned clouds and proxy meshes ahead of their first reading, in parallel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench3d.files import remove_temporaries
 from bench3d.records import Busy, Claim
 from bench3d_plugins.co3d.dataset import CO3D
 from bench3d_plugins.co3d.names import category_of, folder_of
-from bench3d_plugins.co3d.prepared import EMPTY_FRAMES, Store
+from bench3d_plugins.co3d.prepared import Store
 from bench3d_plugins.co3d.selection import Raw
 from bench3d_plugins.co3d.settings import CO3DSettings
 
@@ -76,8 +76,6 @@ def _category(reader: CO3D, category: str, progress: Progress, workers: int) -> 
             progress.finish()
     left_out.update(outcome.reason for outcome in outcomes if outcome.reason is not None)
     used = [outcome for outcome in outcomes if outcome.reason is None]
-    if empty := sum(outcome.empty_frames for outcome in used):
-        left_out[EMPTY_FRAMES] += empty
     return PrepareReport(
         category=category_of(folder_of(category)),
         kept=kept,
@@ -86,6 +84,7 @@ def _category(reader: CO3D, category: str, progress: Progress, workers: int) -> 
         points=sum(outcome.points for outcome in used),
         meshes=sum(outcome.mesh for outcome in used),
         seconds=time.monotonic() - begun,
+        empty_frames=sum(outcome.empty_frames for outcome in used),
         problems=tuple(sorted(outcome.problem for outcome in outcomes if outcome.problem is not None)),
     )
 
@@ -111,7 +110,7 @@ def prepare_one(job: Job) -> Outcome:
 
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """This process alone prepares a category; what killed ones left half-written is removed."""
+    """No other process prepares the category meanwhile; what killed ones left half-written is removed."""
     claim = Claim.take(folder / CLAIM, f"preparing {folder.name}")
     if claim is None:
         raise Busy(f"Another process is preparing {folder.name} in {folder}.", "Run again when it has ended.")

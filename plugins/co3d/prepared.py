@@ -42,7 +42,7 @@ Mesh = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Of one sequence: points (N, 3) of its cleaned cloud, raw; covered (F,) share of each frame's pixels in its mask."""
+    """Of a sequence: points (N, 3) of its cleaned cloud, raw; covered (F,) share of each frame's pixels in its mask."""
 
     points: np.ndarray
     covered: np.ndarray

@@ -1,8 +1,8 @@
 """The alignments and labels that the authors of uns-obj-pose3d publish, read from the user's own clone.
 
-Layout (protocol page common3d.md section 2): data/co3d/<variant>/r0..r4/meta_mask/meta/<category>/<sequence>/tform_obj.pt,
-4x4 similarities, and data/co3d/label3d/meta_mask/meta/<category>/<sequence>/{tform_obj.pt, axis.pt}, a 4x4 rotation and
-3x2x3 clicked points.
+Layout (protocol page common3d.md section 2), below data/co3d: <variant>/r0 to r4/meta_mask/meta/<category>/<sequence>/
+tform_obj.pt, 4x4 similarities; label3d/meta_mask/meta/<category>/<sequence>/ with tform_obj.pt, a 4x4 rotation, and
+axis.pt, 3x2x3 clicked points.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ class Pascal3DShapeSettings(SurfaceSettings, Pascal3DPoseSettings):
 class ObjectNet3DPoseSettings(CropSettings):
     """Pose on ObjectNet3D."""
 
-    split: Literal["test", "val", "train", "hard"] = Field(
-        default="test", description="the lists of ObjectNet3D; hard: only in the synthetic twin"
+    split: Literal["plain", "test", "val", "train", "hard"] = Field(
+        default="plain", description="plain: the test list of ObjectNet3D; hard: only in the synthetic twin"
     )
 
 

@@ -152,7 +152,7 @@ def test_mesh_and_mask_are_the_objects(photo, tmp_path, known):
     assert mask.shape == (80, 120), "the photograph's size"
     rows, columns = np.nonzero(mask > 0.5)
     assert [rows.mean() + 0.5, columns.mean() + 0.5] == pytest.approx([40, 40], abs=1.5)
-    assert 30 < np.ptp(columns) < 62 and mask.max() == 1
+    assert 44 < np.ptp(columns) < 85 and mask.max() == 1
 
 
 def test_a_model_without_a_shape_writes_no_mesh(photo, tmp_path, known):

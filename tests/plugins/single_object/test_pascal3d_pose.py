@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench3d.contracts import Model, PoseEstimate, PoseSample
+from bench3d.contracts import FeatureMesh, Model, PoseEstimate, PoseSample
 from bench3d.data.batches import ASSUMED_FOCAL, BOX_MARGIN
 from bench3d.errors import UsageError
 from bench3d.geometry.camera import project, start_rotations, viewpoint_pose, viewpoint_rotation
@@ -71,7 +71,7 @@ class Oracle(Model):
         return torch.from_numpy(CUBE)[None].expand(len(batch), -1, -1), torch.from_numpy(FACES)
 
     def template(self, category):
-        return torch.from_numpy(CUBE), torch.from_numpy(FACES)
+        return FeatureMesh(torch.from_numpy(CUBE), torch.from_numpy(FACES))
 
 
 def task(protocol="paper", **settings):
