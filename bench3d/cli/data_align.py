@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench3d.cli.output import DebugOption, JsonOption, console, print_json
-from bench3d.cli.runs import Device, DeviceOption, OfflineOption, SeedOption, SyntheticOption, WeightsOption
 from bench3d.errors import UsageError
 from bench3d.machine import usable_cores
 from bench3d.plugins import parse_set
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: bench3d data align co3d --category bicycle --labels labels.yaml"
 MOST_NAMED = 10
 SCOPE = "align."
+
+
+class Device(str, Enum):
+    """Where the features are made."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
 
 
 def register(group: typer.Typer) -> None:
@@ -45,7 +53,9 @@ def align(
         typer.Option("--labels", metavar="FILE", help="JSON or YAML with the labelled rotation of the reference."),
     ] = None,
     backbone: Annotated[str, typer.Option(metavar="NAME", help="Its features decide what looks alike.")] = "dinov2",
-    weights: WeightsOption = "pretrained",
+    weights: Annotated[
+        str, typer.Option(metavar="pretrained|random|FILE", help="Weights of the backbone.")
+    ] = "pretrained",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="The table (default: DIR/alignments/....json).")
     ] = None,
@@ -64,13 +74,15 @@ def align(
         Path | None,
         typer.Option("--data", metavar="DIR", help="Data root instead of BENCH3D_DATA or the user's cache folder."),
     ] = None,
-    synthetic: SyntheticOption = False,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="On the synthetic twin; it is made where missing.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Processes (default: the cores of this process).")
     ] = None,
-    seed: SeedOption = 0,
-    device: DeviceOption = Device.auto,
-    offline: OfflineOption = False,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Every random draw derives from it.")] = 0,
+    device: Annotated[Device, typer.Option(help="auto takes CUDA where it works.")] = Device.auto,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network: only weights that are cached.")] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:

@@ -17,14 +17,22 @@ from bench3d.errors import Bench3DError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench3d.contracts import Progress
+
 PLAIN_WIDTH = 100  # columns where the output is no terminal and COLUMNS is unset
 
 
 @dataclass
 class State:
-    """What belongs to one call of the command line."""
+    """What belongs to one call of the command line; a plugin's command finds it as `ctx.obj`."""
 
     debug: bool = False
+
+    def progress(self) -> Progress:
+        """Where long work reports itself: bars on a terminal, plain lines elsewhere. A context manager."""
+        from bench3d.cli.progress import progress_for
+
+        return progress_for()
 
 
 def console(stderr: bool = False) -> Console:

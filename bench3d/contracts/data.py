@@ -117,13 +117,15 @@ class PublishedAlignment:
 
 
 class Aligner(Protocol):
-    """What aligning needs of a data set. The registration's `align` names what makes one: (root, settings) -> Aligner."""
+    """What aligning needs of a data set. `align` of its registration makes one: (root, settings) -> Aligner."""
 
     def present(self) -> list[str]:
         """Categories that are here."""
 
-    def raw_sequences(self, category: str) -> tuple[list[ObjectSequence], dict[str, str]]:
-        """Sequences each in its own frame and unit, with cleaned clouds; and those left out, with the reason.
+    def raw_sequences(self, category: str) -> tuple[list[ObjectSequence], dict[str, int]]:
+        """Sequences each in its own frame and unit, and how many were left out, by reason. They can be pickled.
+
+        Their points are cleaned clouds; bench3d.morphable.alignment_stages.LeftOut comes from one that is of no use.
 
         Raises:
             DataError: the category or its annotations are missing or broken as a whole.
@@ -171,6 +173,7 @@ class TwinSpec:
         alignment_noise: sigma in degrees of the rotation error of each sequence's alignment; 0 is exact.
         objects: objects of a category in data sets of multi-view renderings; train_objects: further ones, for training.
         pairs: image pairs of a category in data sets of keypoint pairs; they are drawn among `test_images` images.
+        videos: in data sets of tracked videos, of all categories together.
     """
 
     categories: tuple[str, ...]
@@ -185,6 +188,7 @@ class TwinSpec:
     objects: int = 2
     train_objects: int = 4
     pairs: int = 300
+    videos: int = 6
 
     def images(self, split: str) -> int:
         """Test images of a category in `split`."""

@@ -27,7 +27,7 @@ DONE = "twin.json"
 PARTIAL = "twin.partial.json"
 WRITING = ".writing.json"
 """Who is writing the twin (bench3d.records.Claim)."""
-LATER_FIELDS = ("objects", "train_objects", "pairs")
+LATER_FIELDS = ("objects", "train_objects", "pairs", "videos")
 """Fields of TwinSpec that a first figure was made without."""
 
 SPECS = {

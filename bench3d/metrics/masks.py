@@ -1,4 +1,4 @@
-"""Overlap of masks (Common3D's segmentation metric: protocol page, section 5). Masks are (..., h, w), soft in [0, 1]."""
+"""Overlap of masks (Common3D's segmentation metric: protocol page, section 5); (..., h, w), soft in [0, 1]."""
 
 from __future__ import annotations
 

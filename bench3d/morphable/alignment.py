@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,60 +19,25 @@ import numpy as np
 from bench3d.contracts import ObjectSequence, Progress
 from bench3d.data.hashing import Digest
 from bench3d.data.workers import job_results
-from bench3d.errors import Bench3DError, DataError
-from bench3d.files import atomic_path, write_json
-from bench3d.morphable.alignment_features import Appearance, appearance, min_avg_distance
-from bench3d.morphable.alignment_ransac import Fit, ransac
+from bench3d.errors import DataError
+from bench3d.morphable.alignment_features import appearance
+from bench3d.morphable.alignment_ransac import Fit
 from bench3d.morphable.alignment_settings import AlignmentSettings
-from bench3d.morphable.proxy_mesh import proxy_mesh
-from bench3d.records import identity_hash
+from bench3d.morphable.alignment_stages import (
+    NO_APPEARANCE,
+    NO_SIMILARITY,
+    MeshJob,
+    PairJob,
+    Place,
+    is_json,
+    load_arrays,
+    make_mesh,
+    make_pair,
+    save_arrays,
+)
 
 if TYPE_CHECKING:
     from bench3d.features.extract import Extractor
-
-VERSION = 1
-"""Raised when the same input gives another result."""
-NO_MESH, NO_APPEARANCE, NO_SIMILARITY = "no proxy mesh", "no appearance", "no similarity"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Files of one category. `folder` belongs to one backbone and to the settings that decide meshes and features."""
-
-    folder: Path
-    settings: AlignmentSettings
-
-    def mesh(self, name: str) -> Path:
-        """The proxy mesh."""
-        return self.folder / f"{name}.mesh.npz"
-
-    def features(self, name: str) -> Path:
-        """The appearances."""
-        return self.folder / f"{name}.features.npz"
-
-    def pair(self, reference: str, name: str) -> Path:
-        """The similarity from a sequence to a reference; its folder depends on all settings."""
-        key = identity_hash(self.settings.model_dump(mode="json"))[:8]
-        return self.folder / f"to-{reference}-{key}" / f"{name}.json"
-
-
-@dataclass(frozen=True)
-class MeshJob:
-    """One sequence whose proxy mesh is wanted."""
-
-    place: Place
-    name: str
-    sequence: ObjectSequence
-
-
-@dataclass(frozen=True)
-class PairJob:
-    """One sequence to bring to one reference."""
-
-    place: Place
-    name: str
-    reference: str
-    category: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +106,7 @@ class Alignment:
 
     def mesh(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) in the sequence's frame, and faces (F, 3)."""
-        found = _load(self.place.mesh(self._files[name]))
+        found = load_arrays(self.place.mesh(self._files[name]))
         return found["vertices"], found["faces"]
 
     def best_covered(self) -> str:
@@ -172,7 +136,7 @@ class Alignment:
             if name != reference
         ]
         names = {job.name: name for name, job in zip((n for n in self.ready if n != reference), jobs, strict=True)}
-        missing = [job for job in jobs if not _is_json(self.place.pair(job.reference, job.name))]
+        missing = [job for job in jobs if not is_json(self.place.pair(job.reference, job.name))]
         self._progress.start(f"{self.category}: similarities", len(jobs))
         self._progress.advance(len(jobs) - len(missing))
         for job, problem in job_results(make_pair, missing, self._workers):
@@ -184,7 +148,7 @@ class Alignment:
         return CategoryAlignment(self.category, reference, aligned, skipped)
 
     def _aligned(self, reference: str, name: str) -> Aligned:
-        mesh, features = (_load(path(self._files[name])) for path in (self.place.mesh, self.place.features))
+        mesh, features = (load_arrays(path(self._files[name])) for path in (self.place.mesh, self.place.features))
         seconds = {"mesh": float(mesh["seconds"]), "features": float(features["seconds"])}
         transform, fit = np.eye(4), None
         if name != reference:
@@ -202,7 +166,7 @@ class Alignment:
         self._progress.advance(len(jobs) - len(missing))
         for job, problem in job_results(make_mesh, missing, self._workers):
             if problem is not None:
-                self.skipped[job.sequence.name] = (NO_MESH, problem)
+                self.skipped[job.sequence.name] = problem
             self._progress.advance()
         self._progress.finish()
 
@@ -222,47 +186,11 @@ class Alignment:
                 found = appearance(self._sequences[name], self.mesh(name), extractor, renderer, self.place.settings)
                 seconds = time.perf_counter() - began
                 arrays = {"values": found.values, "starts": found.starts, "frames": np.array(found.frames)}
-                _save(self.place.features(self._files[name]), {**arrays, "seconds": np.array(seconds)})
+                save_arrays(self.place.features(self._files[name]), {**arrays, "seconds": np.array(seconds)})
             except DataError as error:
                 self.skipped[name] = (NO_APPEARANCE, error.message)
             self._progress.advance()
         self._progress.finish()
-
-
-def make_mesh(job: MeshJob) -> str | None:
-    """Writes the proxy mesh of a sequence; where there can be none, says why."""
-    began = time.perf_counter()
-    settings = job.place.settings
-    try:
-        vertices, faces = proxy_mesh(
-            np.asarray(job.sequence.points(), dtype=np.float64),
-            seed=settings.seed,
-            most_points=settings.most_points,
-            most_vertices=settings.most_vertices,
-        )
-    except DataError as error:
-        return error.message
-    seconds = np.array(time.perf_counter() - began)
-    _save(job.place.mesh(job.name), {"vertices": vertices, "faces": faces, "seconds": seconds})
-    return None
-
-
-def make_pair(job: PairJob) -> str | None:
-    """Writes the similarity from a sequence to a reference; where there is none, says why.
-
-    As published the reference's vertices are sampled and moved, and the result is turned round.
-    """
-    began = time.perf_counter()
-    try:
-        a, b = (_load(job.place.mesh(name))["vertices"] for name in (job.reference, job.name))
-        looks = [_appearance(job.place.features(name)) for name in (job.reference, job.name)]
-        seed = [job.place.settings.seed, *(zlib.crc32(n.encode()) for n in (job.category, job.reference, job.name))]
-        fit = ransac(a, b, min_avg_distance(*looks), job.place.settings, seed)
-    except DataError as error:
-        return error.message
-    values = {**asdict(fit), "transform": np.linalg.inv(fit.transform).tolist()}
-    write_json(job.place.pair(job.reference, job.name), {**values, "seconds": time.perf_counter() - began})
-    return None
 
 
 def view_coverage(sequence: ObjectSequence, vertices: np.ndarray) -> float:
@@ -296,29 +224,3 @@ def _digest(sequence: ObjectSequence) -> str:
         digest.add(frame.image.name, frame.cam_T_obj.tobytes() + np.asarray(frame.intrinsics).tobytes())
         digest.add(frame.mask.name, repr(frame.size).encode())
     return digest.hexdigest()[:8]
-
-
-def _appearance(path: Path) -> Appearance:
-    found = _load(path)
-    return Appearance(found["values"], found["starts"], int(found["frames"]))
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, **arrays)  # type: ignore[arg-type]
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except Exception as error:
-        # numpy raises ValueError, BadZipFile, OSError, zlib.error ... for a broken file.
-        raise Bench3DError(f"The file {path} is broken ({error}).", "Remove it and run again.") from error
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        return False

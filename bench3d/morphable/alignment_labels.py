@@ -35,8 +35,13 @@ def read_labels(path: Path) -> dict[str, dict[str, np.ndarray]]:
         raise DataError(f"The label file {path} cannot be read ({error}).", "Mend the file.") from error
     if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
         raise DataError(f"The label file {path} is no table {{category: {{sequence: label}}}}.", FORM)
+    wrong = next((name for row in table.values() for name in row if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise DataError(
+            f"The label file {path} holds {wrong!r}, which is no text.", "Quote the names: YAML reads 1_2 as 12."
+        )
     return {
-        str(category): {str(name): label_rotation(value, f"{path}, {category}, {name}") for name, value in row.items()}
+        str(category): {name: label_rotation(value, f"{path}, {category}, {name}") for name, value in row.items()}
         for category, row in table.items()
     }
 
@@ -80,7 +85,7 @@ def rotation_of_points(points: np.ndarray, where: str) -> np.ndarray:
 def advice(category: str, sequences: Sequence[str]) -> str:
     """What to write in a label file, ready to be filled in."""
     points = ", ".join(f"{name}: [x, y, z]" for axis in AXES for name in axis)
-    return "\n".join([f"{category}:", *(f"  {name}: {{{points}}}" for name in sequences)])
+    return "\n".join([f"{category}:", *(f'  "{name}": {{{points}}}' for name in sequences)])
 
 
 def _points(value: Mapping[str, Any], where: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A training stage on batches of views as a trainable of `bench3d.fit`: one Adam, losses by name, accumulated batches."""
+"""A training stage on batches of views as a trainable of `bench3d.fit`: one Adam, named losses, accumulated batches."""
 
 from __future__ import annotations
 

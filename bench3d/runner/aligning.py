@@ -14,7 +14,7 @@ import numpy as np
 from bench3d.contracts import DatasetRegistration, Progress, Registration
 from bench3d.errors import DataError, UsageError
 from bench3d.files import atomic_path, write_json
-from bench3d.plugins import load_registry, load_settings, settings_model
+from bench3d.plugins import load_registry, load_settings
 from bench3d.plugins.names import did_you_mean, resolve
 from bench3d.records import identity_hash, identity_settings
 from bench3d.runner.resolve import Resolved, resolve_spec
@@ -101,13 +101,13 @@ def align(spec: AlignSpec, progress: Progress) -> dict[str, Any]:
     load = functools.cache(lambda: _extractor(resolved, spec))
     found: dict[str, Any] = {"table": str(out), "report": str(report_of(out)), "categories": [], "unlabelled": {}}
     for category in categories:
-        sequences, skipped = aligner.raw_sequences(category)
+        sequences, left_out = aligner.raw_sequences(category)
         folder = out.with_suffix(".work") / f"{category}-{key}"
         one = Alignment(category, sequences, load, folder, settings, progress, spec.workers)
-        one.skipped |= {n: (reason.partition(":")[0], reason) for n, reason in skipped.items()}
         chosen = _references(spec.references, aligner, category, one, labels.get(category, {}))
         results = {key: one.to(reference) for key, reference in chosen.items()}
-        _finish_category(found, out, one, results, labels.get(category, {}), aligner, nested=_is_nested(spec, chosen))
+        shown = Shown(out, labels.get(category, {}), aligner.truth(category), left_out, _is_nested(spec, chosen))
+        _finish_category(found, one, results, shown)
     write_json(report_of(out), {"settings": _facts(spec, resolved, settings), **found})
     return found
 
@@ -176,8 +176,6 @@ def _open(registration: DatasetRegistration, spec: AlignSpec, progress: Progress
         run = RunSpec(backbone=spec.backbone, categories=spec.categories)
         twin, root, overrides = resolve_twin(run, root, overrides)
         ensure_twin(root, twin, [registration], progress, spec.workers)
-    if "seed" in settings_model(registration).model_fields:
-        overrides.setdefault("seed", spec.seed)
     folder = dataset_folder(registration, root)
     name = f"{registration.name}-{folder.parent.name}" if is_synthetic(folder) else registration.name
     return aligner_of(registration, folder, load_settings(registration, overrides=overrides)), top, name
@@ -220,38 +218,45 @@ def _is_nested(spec: AlignSpec, chosen: Mapping[str, str]) -> bool:
     return len(chosen) > 1 or EVERY in spec.references
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What goes into table and report beside the similarities; `nested`: the table has a level for references."""
+
+    out: Path
+    labels: Mapping[str, np.ndarray]
+    truth: Mapping[str, np.ndarray] | None
+    left_out: Mapping[str, int]
+    nested: bool
+
+
 def _finish_category(
-    found: dict[str, Any],
-    out: Path,
-    one: Alignment,
-    results: Mapping[str, CategoryAlignment],
-    labels: Mapping[str, np.ndarray],
-    aligner: Aligner,
-    nested: bool,
+    found: dict[str, Any], one: Alignment, results: Mapping[str, CategoryAlignment], shown: Shown
 ) -> None:
     """Writes one category's part of the table and its picture, and adds to what was found."""
     from PIL import Image
 
     from bench3d.morphable.alignment_report import picture, rows_of, summary_of
 
-    truth = aligner.truth(one.category)
+    out = shown.out
     for key, result in results.items():
-        axes = labels.get(result.reference)
+        axes = shown.labels.get(result.reference)
         turn = np.eye(4)
         if axes is None:
             found["unlabelled"].setdefault(one.category, []).append(result.reference)
         else:
             turn[:3, :3] = axes
         table = {one.category: {a.name: (turn @ a.transform).tolist() for a in result.aligned}}
-        merge_table(out, {key: table} if nested else table)
-        rows = rows_of(result, truth)
-        png = out.with_name(f"{out.stem}-{one.category}{'-' + key if nested else ''}.png")
+        merge_table(out, {key: table} if shown.nested else table)
+        rows = rows_of(result, shown.truth)
+        png = out.with_name(f"{out.stem}-{one.category}{'-' + key if shown.nested else ''}.png")
         image = picture(result, {a.name: one.mesh(a.name) for a in result.aligned}, axes, rows)
         with atomic_path(png) as temporary:
             Image.fromarray(image).save(temporary, format="PNG")
+        summary = summary_of(result, rows)
+        summary["skipped"] = {**shown.left_out, **summary["skipped"]}
         left_out = {name: sentence for name, (_, sentence) in sorted(result.skipped.items())}
-        facts = {"labelled": axes is not None, "key": key if nested else None, "picture": str(png)}
-        found["categories"].append({**summary_of(result, rows), **facts, "left_out": left_out, "sequences": rows})
+        facts = {"labelled": axes is not None, "key": key if shown.nested else None, "picture": str(png)}
+        found["categories"].append({**summary, **facts, "left_out": left_out, "sequences": rows})
 
 
 def _extractor(resolved: Resolved, spec: AlignSpec) -> Any:
@@ -265,7 +270,7 @@ def _extractor(resolved: Resolved, spec: AlignSpec) -> Any:
 
 def _key(resolved: Resolved, settings: AlignmentSettings, spec: AlignSpec, registration: DatasetRegistration) -> str:
     """Twelve digits of what decides meshes and features, as far as it is not the sequence itself."""
-    from bench3d.morphable.alignment import VERSION
+    from bench3d.morphable.alignment_stages import VERSION
 
     cutting = {name: value for name, value in identity_settings(settings).items() if name in CUTTING}
     data = {k: str(v) for k, v in spec.settings.get("data", {}).items()}

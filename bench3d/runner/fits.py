@@ -18,7 +18,7 @@ from bench3d.runner.resolve import Resolved
 from bench3d.runner.sources import ALL, Component
 from bench3d.runner.spec import RunSpec
 
-__all__ = ["Fitted", "fit_all", "fit_and_apply", "fit_one", "fit_seconds", "read_note", "write_twins"]
+__all__ = ["Fitted", "fit_all", "fit_and_apply", "fit_one", "fit_seconds", "left_out", "read_note", "write_twins"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,17 @@ def fit_and_apply(plan: FitPlan, device: str, progress: Progress, again: bool = 
 
 _Kind = Literal["adapter", "shape-model"]
 _KINDS: tuple[_Kind, ...] = ("adapter", "shape-model")
+
+
+def left_out(fitted: Fitted) -> list[str]:
+    """A sentence for each fit and category of whose training data something was left out."""
+    notes = []
+    for job, _ in fitted.artifacts:
+        found = read_note(job.folder).get("left_out") if job.folder is not None else None
+        for category, counts in found.items() if isinstance(found, dict) else ():
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in counts.items())
+            notes.append(f"Left out of the training data of {job.component} for {category}: {reasons}.")
+    return notes
 
 
 @dataclass(frozen=True)

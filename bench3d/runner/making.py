@@ -133,6 +133,18 @@ def _fit(fitter: Any, job: FitJob, making: Making, work: Path) -> None:
     with _timed(job, work):
         artifact = fitter.fit(making.model, making.source, context)
     _checked(artifact, job, work)
+    if left_out := _left_out(making, job):
+        write_json(work / NOTE, {**read_note(work), "left_out": left_out})
+
+
+def _left_out(making: Making, job: FitJob) -> dict[str, dict[str, int]]:
+    """What of its training data was left out: category -> reason -> how many; nothing where the source keeps it all."""
+    skipped = getattr(making.source, "skipped", None)
+    if skipped is None:
+        return {}
+    categories = making.categories if job.category is None else (job.category,)
+    found = {category: {str(k): int(n) for k, n in sorted(skipped(category).items()) if n} for category in categories}
+    return {category: counts for category, counts in found.items() if counts}
 
 
 def fit_seconds(job: FitJob) -> float | None:
@@ -142,7 +154,7 @@ def fit_seconds(job: FitJob) -> float | None:
 
 
 def read_note(folder: Path) -> dict[str, Any]:
-    """`fit.json` of an artifact: recipe, inputs, seconds. Empty where it is not there or broken."""
+    """`fit.json` of an artifact: recipe, inputs, seconds, what was left out. Empty where it is not there or broken."""
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

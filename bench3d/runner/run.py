@@ -25,7 +25,7 @@ from bench3d.records import (
 )
 from bench3d.records import provenance as origin
 from bench3d.runner.evaluate import BatchSize, evaluate_category
-from bench3d.runner.fits import Fitted, fit_and_apply
+from bench3d.runner.fits import Fitted, fit_and_apply, left_out
 from bench3d.runner.layers import with_chosen_layer
 from bench3d.runner.models import choose_device, settle_numerics
 from bench3d.runner.plan import RunPlan
@@ -141,7 +141,7 @@ def _evaluate(state: RunState, attempt: Attempt, progress: Progress) -> None:
             pending = [s for s in samples if f"{category}/{s.id}" not in earlier]
             _evaluate_category(state, attempt, task, category, pending, session)
         state.evaluate_seconds = time.monotonic() - begun
-        state.notes = [*task.notes(), *_trained_on(state)]
+        state.notes = [*task.notes(), *_trained_on(state), *left_out(state.fitted)]
         if plan.spec.visualize:
             state.pictures = draw_pictures(plan, task, dataset, state.values, attempt.folder, session)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from bench3d.synth.instances import Instance
@@ -200,11 +201,12 @@ class Film:
         return Shot(rgb, layer, depth)
 
     def pick(self, shot: Shot, frame: int, layer: int, count: int, rng: np.random.Generator) -> list[TrackPoint]:
-        """Up to `count` points of a layer (-1: the set) that `frame` shows, drawn evenly over its samples."""
+        """Up to `count` points of a layer (-1: the set) that `frame` shows, rather where the picture has structure."""
         rows, columns = np.nonzero(shot.layer == layer)
-        if not len(rows):
+        if len(rows) < count:
             return []
-        chosen = rng.choice(len(rows), min(count, len(rows)), replace=False)
+        odds = _structure(shot.rgb)[rows // 2, columns // 2]
+        chosen = rng.choice(len(rows), count, replace=False, p=odds / odds.sum())
         xy = np.stack([columns[chosen] + 0.5, rows[chosen] + 0.5, np.ones(len(chosen))], axis=1)
         local = (xy @ np.linalg.inv(self._double).T) * shot.depth[rows[chosen], columns[chosen]][:, None]
         to_camera = self.cameras[frame] @ (np.eye(4) if layer < 0 else self.paths[layer][frame])
@@ -221,6 +223,12 @@ class Film:
             pixels[n] = (self.intrinsics @ np.array([x / z, y / z, 1.0]))[:2]
             depths[n] = z
         return pixels, (depths > 0) & _seen(pixels, depths, shot.depth)
+
+
+def _structure(rgb: np.ndarray) -> np.ndarray:
+    """(H, W) length of the gradient of the smoothed brightness, and a little everywhere."""
+    grey = cv2.GaussianBlur(rgb.mean(axis=2, dtype=np.float32), (0, 0), 1.5)
+    return np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)).astype(np.float64) + 2.0
 
 
 def _camera_z(raster: np.ndarray, vertices: np.ndarray, faces: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ NO_CATEGORY = "no-such-category"
 
 
 def given_of(subject: Subject, batch: ImageBatch) -> Given:
-    """All the oracles that a protocol may give, of an object in the middle of the image."""
+    """All the oracles that a protocol may give, and those that the registration asks for, of a ball in the middle."""
     count, side = len(batch), float(batch.images.shape[-1])
     camera = torch.tensor([[1.2 * side, 0.0, side / 2], [0.0, 1.2 * side, side / 2], [0.0, 0.0, 1.0]])
     return Given(
@@ -32,7 +32,17 @@ def given_of(subject: Subject, batch: ImageBatch) -> Given:
         intrinsics=camera.expand(count, 3, 3).clone(),
         translation=torch.tensor([[0.0, 0.0, DISTANCE]]).expand(count, 3).clone(),
         box=torch.tensor([[0.2, 0.2, 0.8, 0.8]]).mul(side).expand(count, 4).clone(),
+        depth=_depth(batch) if "depth" in getattr(subject.registration, "oracles", ()) else None,
     )
+
+
+def _depth(batch: ImageBatch) -> torch.Tensor:
+    """(B, H, W) of a ball of radius 1 at `DISTANCE`, seen from afar: 0.3 sides on the image."""
+    height, width = batch.images.shape[-2:]
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    squared = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / (0.3 * width) ** 2
+    depth = torch.where(squared < 1, DISTANCE - (1 - squared).clamp_min(0).sqrt(), 0.0)
+    return depth.expand(len(batch), height, width).clone()
 
 
 def _ready(subject: Subject, capability: str) -> tuple[Model, ImageBatch, Given]:
@@ -96,6 +106,31 @@ def check_pose_repeats(subject: Subject) -> None:
             "Draw starts from a generator of your own with a fixed seed.",
         )
     check_state(lambda: model.pose(batch, given), f"{subject.name}: pose")
+
+
+def check_oracles(subject: Subject) -> str:
+    """The model asks for the oracles of its registration, and refuses with a CapabilityError where one is not given."""
+    wanted = frozenset(getattr(subject.registration, "oracles", ()))
+    model = applied(subject)
+    require(
+        model.oracles == wanted,
+        f"{type(model).__name__}.oracles are {sorted(model.oracles)}, those of the registration {sorted(wanted)}.",
+    )
+    if not wanted or "pose" not in getattr(subject.registration, "adds", ()):
+        return "none" if not wanted else ", ".join(sorted(wanted))
+    batch = square(model, 1, category_of(subject))
+    for name in sorted(wanted):
+        given = dataclasses.replace(given_of(subject, batch), **{name: None})
+        try:
+            with restored_state():
+                model.pose(batch, given)
+        except CapabilityError:
+            continue
+        raise CheckFailed(
+            f"{type(model).__name__}.pose answers without the {name} that its registration asks for.",
+            "Raise CapabilityError, or take it off the registration's oracles.",
+        )
+    return ", ".join(sorted(wanted))
 
 
 def _copied(value: object) -> object:
@@ -184,5 +219,6 @@ CHECKS: tuple[Check, ...] = (
     _check("pose-repeats", check_pose_repeats, "fit", "pose"),
     _check("shape", check_shape, "fit", "capabilities"),
     _check("mask", check_mask, "fit", "capabilities"),
+    _check("oracles", check_oracles, "fit", "capabilities"),
     _check("other-category", check_other_category, "fit", "capabilities"),
 )

@@ -77,7 +77,7 @@ def camera_reason(frames: Listing[Frame], settings: CO3DSettings) -> str | None:
     cameras = np.stack([frame.intrinsics for frame in frames])
     centred = centred_share(poses, cameras, [frame.size for frame in frames], settings.centre_offset)
     if centred < settings.min_centred:
-        return "the object off the centre"
+        return "an object off the centre"
     if missing_frames([frame.image for frame in frames]) > settings.max_missing_frames:
         return "missing frames"
     return None

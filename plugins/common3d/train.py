@@ -13,12 +13,14 @@ from bench3d.errors import UsageError
 from bench3d.fit.draws import derived_seed
 from bench3d.fit.loop import LoopPlan, LoopResult, train
 from bench3d.morphable.pool import ViewPool, extract
+from bench3d.morphable.screening import screen
 from bench3d.morphable.validation import Validator
 from bench3d.morphable.views import make_view, read_cloud, split_sequences
 from bench3d.plugins import renderer_for
 from bench3d_plugins.common3d.network import Common3DNetwork
 from bench3d_plugins.common3d.settings import Common3DSettings
 from bench3d_plugins.common3d.stages import AppearanceStage, TemplateStage, Workshop
+from bench3d_plugins.common3d.variation import set_latent_variation, set_raw_basis
 
 if TYPE_CHECKING:
     from bench3d.contracts import Renderer
@@ -44,18 +46,21 @@ class Fitted:
 def fit_category(model: Model, source: MultiviewSource, settings: Common3DSettings, context: FitContext) -> Fitted:
     """Trains one category in two stages (protocol page, section 4), from the state in `context.out` where resumed.
 
+    What cannot be trained on is left out; the facts count it and say why.
+
     Raises:
         UsageError: no category, or a model whose features do not fit.
-        DataError: a sequence, image, mask or cloud is missing or broken.
+        DataError: an image or mask is missing or broken, or no sequence can be trained on.
         Bench3DError: a loss is no longer finite.
     """
     if context.category is None:
         raise UsageError("Common3D is fitted per category.", "Name one with --category.")
-    training, held_out = split_sequences(source.sequences(context.category), settings.held_out)
+    screened = screen(source.sequences(context.category))
+    training, held_out = split_sequences(screened.sequences, settings.held_out)
     renderer = renderer_for(context.device)
     context.progress.say(
         f"{context.category}: {len(training)} training sequences ({sum(len(s.frames) for s in training)} frames), "
-        f"{len(held_out)} held out."
+        f"{len(held_out)} held out. {screened.summary()}".rstrip()
     )
     with ViewPool(training, model, settings, context.seed, context.device) as pool:
         network = new_network(settings, _channels(model, training, settings, context.device), context.seed)
@@ -63,21 +68,25 @@ def fit_category(model: Model, source: MultiviewSource, settings: Common3DSettin
         pool.prepare(context.progress)
         if settings.standardise:
             network.set_statistics(*pool.statistics(batches=50))
+        set_raw_basis(network, pool)
         clouds = [read_cloud(s, CLOUD_LIMIT, context.seed).to(context.device) for s in training]
         shop = Workshop(network, settings, pool, clouds, renderer, context.seed)
         validator = _validator(held_out, model, settings, renderer, context.device)
         template, appearance = _run_stages(shop, validator, context)
-    network.load_state_dict(appearance.best)
-    network.eval()
+        network.load_state_dict(appearance.best)
+        network.eval()
+        set_latent_variation(network, pool)
     facts = {
         "training_sequences": [s.name for s in training],
         "held_out_sequences": [s.name for s in held_out],
+        **screened.facts(),
         "training_frames": len(pool.frames),
         "held_out_frames": 0 if validator is None else len(validator.frames),
         "channels": network.channels,
         "parameters": sum(p.numel() for p in network.parameters()),
         "template_vertices": len(network.template()[0]),
         "template_faces": len(network.template()[1]),
+        "latent_directions": len(network.latent_deviations),
         "held_out_accuracy_10deg": appearance.best_score,
         "best_iteration": appearance.best_iteration,
         "seconds": {"template": template.seconds, "appearance": appearance.seconds},

@@ -7,7 +7,11 @@ The published evaluation uses the first object with focal != 0; its class is the
 or elevation is empty, both coarse values are taken. Where any other number of any object is empty, or an object has no
 viewpoint, the authors' reader leaves the whole frame out, and so does this one. (The data set's toolbox draws such
 objects at defaults: theta 0, distance 5, focal 1, viewport 2000, the box's centre. They are nobody's measurement, and
-translation and camera are given to the model in the published protocol: a guess would be scored as truth.)
+translation and camera are given to the model in the published protocol: a guess would be scored as truth.) Two more
+are left out that the authors keep with a camera or pose of zeros: viewport 0 and distance 0.
+
+At elevations of exactly 90 or -90 degrees the authors' look-at, in single precision, turns the azimuth by 180 degrees;
+here it is the annotated one.
 """
 
 from __future__ import annotations
@@ -38,7 +42,8 @@ HEADER = 512  # bytes before the HDF5 signature of a MATLAB 7.3 file
 
 # Reasons why the protocol leaves a frame out; LACKS is completed by the field's name.
 NO_OBJECT = "no object"
-NO_FOCAL = "focal * viewport is 0 for all objects"
+NO_FOCAL = "focal is 0 for all objects"
+NO_VIEWPORT = "viewport is 0, so there is no camera"
 NO_DISTANCE = "distance is not above 0, so there is no pose"
 HDF5 = "a MATLAB 7.3 file, which the published reader does not read"
 LACKS = "an object lacks {}"
@@ -104,13 +109,15 @@ def _used_object(path: Path, record: Any, objects: Sequence[Any], official: str 
     usable = []
     for one in objects:
         view, is_coarse = _viewpoint(path, one)
-        if view["focal"] * view["viewport"] != 0:
+        if view["focal"] != 0:
             if field_of(one, "bbox") is None:
                 raise _LeftOutError(LACKS.format("bbox"))
             usable.append((one, view, is_coarse))
     if not usable:
         raise _LeftOutError(NO_FOCAL)
     found, view, is_coarse = usable[0]
+    if view["viewport"] == 0:
+        raise _LeftOutError(NO_VIEWPORT)
     if view["distance"] <= 0:
         raise _LeftOutError(NO_DISTANCE)
     flags = {name: flag for name, flag in object_flags(path, found).items() if flag is not None}

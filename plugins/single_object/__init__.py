@@ -51,8 +51,8 @@ SHAPE_PROTOCOLS = (
 def bench3d_register() -> list[Registration]:
     """The tasks."""
     return [
-        _pose("pascal3d-pose", "pascal3d", "Object rotation on PASCAL3D+", "Pascal3DPoseSettings", PASCAL3D),
-        _pose("objectnet3d-pose", "objectnet3d", "Object rotation on ObjectNet3D", "ObjectNet3DPoseSettings", OBJECTNET3D),
+        _pose("pascal3d-pose", "pascal3d", "PASCAL3D+", "Pascal3DPoseSettings", PASCAL3D),
+        _pose("objectnet3d-pose", "objectnet3d", "ObjectNet3D", "ObjectNet3DPoseSettings", OBJECTNET3D),
         _masks("pascal3d-seg", "pascal3d", "PASCAL3D+", "Pascal3DSegSettings", PASCAL3D),
         _masks("objectnet3d-seg", "objectnet3d", "ObjectNet3D", "ObjectNet3DSegSettings", OBJECTNET3D),
         TaskRegistration(
@@ -71,10 +71,10 @@ def bench3d_register() -> list[Registration]:
     ]
 
 
-def _pose(name: str, dataset: str, what: str, settings: str, citation: str) -> TaskRegistration:
+def _pose(name: str, dataset: str, where: str, settings: str, citation: str) -> TaskRegistration:
     return TaskRegistration(
         name=name,
-        summary=f"{what}: accuracy at 30 and 10 degrees, median error",
+        summary=f"Object rotation on {where}: accuracy at 30 and 10 degrees, median error",
         factory=f"{HERE}.task:create",
         settings=f"{HERE}.settings:{settings}",
         requires=("pose",),

@@ -39,7 +39,9 @@ def pictures(
         percent = 100 * float(values[n]["iou"])
         off = float(values[n]["rotation_error_deg"])
         names = [samples[n].id, f"IoU {percent:.0f} %, off by {off:.0f}°", "mask alone", "ground truth"]
-        yield write(out / f"{number + 1:02d}-iou-{percent:02.0f}-{safe(samples[n].id)}.png", panel(row, names, columns=4))
+        yield write(
+            out / f"{number + 1:02d}-iou-{percent:02.0f}-{safe(samples[n].id)}.png", panel(row, names, columns=4)
+        )
         tiles += row
         labels += names
     if tiles:

@@ -97,7 +97,7 @@ class MaskChance:
 
 
 def overlaps(truth: np.ndarray, predicted: np.ndarray, valid: np.ndarray) -> Mapping[str, float]:
-    """iou (soft) and hard_iou (above one half) of masks (h, w)."""
+    """Overlap of masks (h, w): iou (soft) and hard_iou (above one half)."""
     return {
         "iou": float(soft_iou(truth, predicted, valid)),
         "hard_iou": float(hard_iou(truth, predicted, valid)),

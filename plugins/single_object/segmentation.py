@@ -132,7 +132,9 @@ class SegmentationTask(SingleObjectTask[MaskSettings]):
             self._without_modal = True
         else:
             values["modal_iou"] = overlaps(truth.modal, mask, truth.valid)["iou"]
-        values["rotation_error_deg"] = float(rotation_error_deg(estimate.rotation[n].detach().double().cpu().numpy(), gt))
+        values["rotation_error_deg"] = float(
+            rotation_error_deg(estimate.rotation[n].detach().double().cpu().numpy(), gt)
+        )
         values["area"] = float((truth.amodal * truth.valid).mean())
         values["predicted_area"] = float((mask * truth.valid).mean())
         values |= estimated(n, estimate)

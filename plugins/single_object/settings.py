@@ -1,4 +1,4 @@
-"""Settings of the tasks on single objects: what is evaluated, how crops are made, how masks and surfaces are compared."""
+"""Settings of the tasks on single objects: what is evaluated, how crops are made, how masks and meshes compare."""
 
 from __future__ import annotations
 

@@ -71,4 +71,5 @@ def _seen(mesh: Mesh | None, sample: PoseSample, colour: tuple[float, float, flo
     pose[:3, :3] = sample.cam_T_obj[:3, :3]
     focal = 0.36 * TILE * DISTANCE
     camera = np.array([[focal, 0, TILE / 2], [0, focal, TILE / 2], [0, 0, 1]])
-    return shaded(*mesh, pose, camera, (TILE, TILE), colour)
+    vertices, faces = mesh
+    return shaded(vertices, faces, pose, camera, (TILE, TILE), colour)

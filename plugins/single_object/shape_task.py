@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from bench3d.contracts import MetricSpec, Model, PoseSample, Protocol
 from bench3d.errors import CapabilityError
@@ -23,7 +22,13 @@ WORST = 2.0
 CLOUD_POINTS = 1000
 NAMES = ("template", "constant_shape")
 # The mesh follows the features; canonical units and shares of points.
-TOLERANCE = {"chamfer": 0.005, "normalised_chamfer": 0.005, "f_score": 0.05, "f_score_double": 0.05, "self_chamfer": 1e-9}
+TOLERANCE = {
+    "chamfer": 0.005,
+    "normalised_chamfer": 0.005,
+    "f_score": 0.05,
+    "f_score_double": 0.05,
+    "self_chamfer": 1e-9,
+}
 
 
 def _metric(name: str, value: str, better: bool, levels: Sequence[str] = NAMES, grouped: bool = True) -> MetricSpec:

@@ -6,7 +6,7 @@ from bench3d.contracts import BackboneRegistration, Weights
 from bench3d.plugins import hookimpl
 from bench3d_plugins.timm_backbones.names import MODELS, Named
 
-SETTINGS = "bench3d.features.settings:BackboneSettings"
+SETTINGS = "bench3d_plugins.timm_backbones.settings:TimmSettings"
 
 
 def registration(name: str, model: Named) -> BackboneRegistration:

@@ -12,7 +12,9 @@ from typing import Any
 
 import timm
 import torch
+from timm.layers import PatchEmbed
 from timm.models import get_pretrained_cfg, is_model, list_models
+from timm.models.vision_transformer import VisionTransformer
 
 from bench3d.errors import UnknownNameError, UsageError, WeightsError
 from bench3d.features.alignment import measure_origin
@@ -21,6 +23,8 @@ from bench3d.features.settings import BackboneSettings
 from bench3d.features.weights import HubFile, file_facts, hub_file, load_exactly, read_state_dict, weights_file
 from bench3d.plugins.names import did_you_mean
 from bench3d_plugins.timm_backbones.names import MODELS
+from bench3d_plugins.timm_backbones.settings import TimmSettings
+from bench3d_plugins.timm_backbones.strided import OverlappingBackbone, OverlappingPatches, embed_layer
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -98,7 +102,9 @@ def create(
     if path is not None:
         load(model, path)
     config = timm.data.resolve_model_data_config(model)
-    return DenseBackbone(
+    overlap = next((m for m in model.modules() if isinstance(m, OverlappingPatches)), None)
+    make = DenseBackbone if overlap is None else partial(OverlappingBackbone, stride=overlap.stride)
+    return make(
         net,
         patch=layers[layer],
         settings=settings,
@@ -115,6 +121,7 @@ def create(
             "layer": layer,
             "layers": len(layers),
             "tokens": settings.tokens,
+            **({} if overlap is None else {"stride": overlap.stride}),
             **facts,
         },
     )
@@ -141,6 +148,9 @@ def build(variant: str, settings: BackboneSettings, owner: str) -> tuple[torch.n
     Any input size where timm can; a model that wants to know its size when it is built gets that of the canvas.
     """
     model = _create(variant, settings.seed, dynamic_img_size=True)
+    stride = _stride(settings, model, owner)
+    if stride is not None:
+        model = _create(variant, settings.seed, dynamic_img_size=True, embed_layer=embed_layer(stride))
     dynamic = model is not None
     model = model or _create(variant, settings.seed)
     layers = _reductions(model) if model is not None else []
@@ -151,6 +161,26 @@ def build(variant: str, settings: BackboneSettings, owner: str) -> tuple[torch.n
     if not dynamic and canvas is not None and "img_size" in inspect.signature(type(model)).parameters:
         model = _create(variant, settings.seed, img_size=canvas) or model
     return model, layer
+
+
+def _stride(settings: BackboneSettings, model: torch.nn.Module | None, owner: str) -> int | None:
+    """Input pixels between two patches where they are to overlap, None where not: `half` is a wish, a number an order.
+
+    Raises:
+        UsageError: the model has no patches that can overlap, or smaller ones.
+    """
+    wanted = settings.stride if isinstance(settings, TimmSettings) else None
+    if wanted is None:
+        return None
+    if not isinstance(model, VisionTransformer) or type(model.patch_embed) is not PatchEmbed:
+        if wanted == "half":
+            return None
+        raise UsageError(f"{owner} has no patches that could overlap.", "Set backbone.stride=null.")
+    patch = int(model.patch_embed.patch_size[0])
+    stride = patch // 2 if wanted == "half" else wanted
+    if stride > patch:
+        raise UsageError(f"backbone.stride={stride}: patches of {owner} have {patch} pixels.", f"Up to {patch}.")
+    return None if stride == patch else stride
 
 
 def _create(variant: str, seed: int, **options: Any) -> torch.nn.Module | None:

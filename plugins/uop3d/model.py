@@ -16,9 +16,7 @@ from bench3d_plugins.uop3d.settings import UOP3DSettings
 class UOP3DModel(MorphableModel):
     """A base model with one fitted rigid model per category."""
 
-    def __init__(
-        self, base: Model, networks: Mapping[str, UOP3DNetwork], settings: UOP3DSettings, device: str
-    ) -> None:
+    def __init__(self, base: Model, networks: Mapping[str, UOP3DNetwork], settings: UOP3DSettings, device: str) -> None:
         super().__init__(base, networks, settings, settings.canvas, device, "uop3d", settings.blend)
 
     def adapt(self, maps: torch.Tensor, category: str) -> torch.Tensor:

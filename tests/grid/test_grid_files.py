@@ -319,7 +319,7 @@ def test_the_grids_that_are_promised():
     counts = {name: len(expand(read_grid(name))) for name, _ in shipped()}
     assert counts["smoke"] >= 60
     assert counts["iclr25-comparison"] == 5 * 2 * (2 * 2 + 2)
-    assert counts["cvpr25-tables"] == 7 * 5 + 2 * (6 + 6 * 5)
+    assert counts["cvpr25-tables"] == 2 * 5 * 7 * 5 + (6 + 3 * 6 * 5) + (6 + 6 * 5)  # tables 6 and 8, 6, 5
     embedded = [c.spec for name in ("smoke", "demo") for c in expand(read_grid(name))]
     weightless = {r.name for r in load_registry().registrations("backbone") if r.weights is None}
     assert all(s.synthetic and (s.weights == "random" or s.backbone in weightless) for s in embedded)

@@ -77,7 +77,7 @@ def test_cloud_is_the_object_and_falls_into_the_masks(root, category):
     source = CO3D(root)
     for sequence in source.sequences(category):
         points = sequence.points()
-        raw = read_ply_points(root / source._load(source_folder(category))[0].sequences[0].cloud)
+        raw = read_ply_points(root / source.unaligned(category).sequences[0].cloud)
         assert twin.SURFACE_POINTS * 0.9 < len(points) <= len(raw) - twin.GROUND_POINTS
         assert np.abs(points).max() == pytest.approx(1, abs=1e-9)
         for frame in sequence.frames:

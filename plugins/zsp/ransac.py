@@ -1,0 +1,57 @@
+"""RANSAC of the similarity between matched points, seeded; all hypotheses at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench3d.geometry.similarity import apply_similarity, split_similarity, umeyama
+
+SAMPLES = 4
+"""Pairs of a hypothesis (published)."""
+SMALLEST, LARGEST = 0.2, 5.0
+"""Scales of a hypothesis that are taken: both sides are in canonical units; a tiny one puts all points in one spot."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A similarity (4, 4) and which pairs (K,) bool support it."""
+
+    transform: np.ndarray
+    inliers: np.ndarray
+
+
+def similarity_ransac(
+    source: np.ndarray, target: np.ndarray, trials: int, distance: float, rng: np.random.Generator
+) -> Fit | None:
+    """The similarity target = s R source + t that most pairs support, refitted to these; None where none has four.
+
+    Args:
+        source, target: (K, 3) matched points.
+        trials: hypotheses, each from `SAMPLES` pairs.
+        distance: a pair whose residual |s R source + t - target| is below it supports a hypothesis; of equally
+            supported ones the one with the smaller residuals wins.
+        rng: all draws.
+    """
+    count = len(source)
+    if count < SAMPLES:
+        return None
+    drawn = rng.random((trials, count)).argpartition(SAMPLES - 1, axis=1)[:, :SAMPLES]
+    hypotheses = umeyama(source[drawn], target[drawn])
+    with np.errstate(invalid="ignore"):
+        scales, _, _ = split_similarity(hypotheses)
+        sound = np.isfinite(hypotheses).all(axis=(1, 2)) & (scales >= SMALLEST) & (scales <= LARGEST)
+    hypotheses = hypotheses[sound]
+    if not len(hypotheses):
+        return None
+    residuals = np.linalg.norm(apply_similarity(hypotheses, source) - target, axis=2)
+    inliers = residuals < distance
+    supporters = inliers.sum(axis=1)
+    error = np.where(inliers, residuals, 0).sum(axis=1)
+    best = int(np.lexsort((error, -supporters))[0])
+    if supporters[best] < SAMPLES:
+        return None
+    support = inliers[best]
+    refitted = umeyama(source[support], target[support])
+    return Fit(refitted if np.isfinite(refitted).all() else hypotheses[best], support)

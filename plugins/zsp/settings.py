@@ -1,0 +1,32 @@
+"""Settings of ZSP. Defaults are the published ones (protocol page common3d.md, 7.1, and the code); no torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench3d.morphable.settings import Positive
+
+INFERENCE = {"fit": False}
+
+
+class ZSPSettings(BaseModel):
+    """Everything that decides the references or an inference. Lengths are in canonical units unless said otherwise."""
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"canvas": 64, "frames": 2, "pairs": 8, "trials": 20}
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    canvas: Positive = Field(512, description="side of the crops in pixels")
+    references: Positive = Field(1, description="labelled sequences; the best view among all of their frames counts")
+    reference_sequences: tuple[str, ...] = Field((), description="their names; empty: the first that have depth")
+    frames: Positive = Field(10, description="of a reference, evenly spaced from its first frame to its last")
+    pairs: int = Field(
+        50, ge=4, description="correspondences, spread by k-means over twice as many", json_schema_extra=INFERENCE
+    )
+    trials: Positive = Field(1000, description="RANSAC hypotheses, each from four pairs", json_schema_extra=INFERENCE)
+    inlier_distance: float = Field(
+        0.2, gt=0, description="a pair within it supports a hypothesis", json_schema_extra=INFERENCE
+    )
