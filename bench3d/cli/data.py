@@ -166,11 +166,15 @@ def _place(place: Path, root: Path) -> str:
 
 
 def _problems(registration: DatasetRegistration, place: Path, categories: tuple[str, ...]) -> list[Problem]:
+    from bench3d.cli.progress import progress_for
     from bench3d.data.root import dataset_folder
 
     folder = dataset_folder(registration, place)
     reader = load_registry().create("dataset", registration.name, root=folder, settings=load_settings(registration))
-    return list(reader.check(categories or None))
+    with progress_for() as progress:
+        if hasattr(reader, "progress"):
+            reader.progress = progress
+        return list(reader.check(categories or None))
 
 
 def _print_check(places: list[tuple[str, str]], found: list[dict[str, Any]], root: Path) -> None:

@@ -146,7 +146,10 @@ class Aligner(Protocol):
 
 
 class Dataset(Protocol):
-    """A reader of one official layout."""
+    """A reader of one official layout.
+
+    One that reads for long before its first answer has an attribute `progress`, which the host sets.
+    """
 
     def check(self, categories: Sequence[str] | None = None) -> Iterable[Problem]:
         """Every missing or broken file and field, without stopping at the first."""

@@ -55,7 +55,9 @@ def merged(bank: Bank, groups: np.ndarray) -> Bank:
     """
     _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
     inverse = inverse.ravel()
-    points = np.stack([np.bincount(inverse, weights=bank.points[:, a], minlength=len(counts)) for a in range(3)], axis=1)
+    points = np.stack(
+        [np.bincount(inverse, weights=bank.points[:, a], minlength=len(counts)) for a in range(3)], axis=1
+    )
     total = torch.zeros((len(counts), bank.descriptors.shape[1]), device=bank.descriptors.device)
     total.index_add_(0, torch.from_numpy(inverse).to(total.device), bank.descriptors.float())
     return Bank(points / counts[:, None], torch.nn.functional.normalize(total, dim=1))

@@ -92,9 +92,7 @@ class _Numba:
         blocks = _blocks(scores)
         back = np.empty((len(blocks), LANES), dtype=np.int32)
         (x, y) = self._axes
-        mutual_pass(
-            blocks, self._grid[0], *_parts(x), *_parts(y), self._inverse, start, self._value, self._row, back
-        )
+        mutual_pass(blocks, self._grid[0], *_parts(x), *_parts(y), self._inverse, start, self._value, self._row, back)
         self.back.append(torch.from_numpy(back.ravel()[:count]).long())
 
     @property

@@ -108,9 +108,7 @@ def pose_from_matches(
     return PoseMatches(pose, usable[inliers])
 
 
-def pinhole_pixels(
-    xy: np.ndarray, intrinsics: np.ndarray, distortion: tuple[float, float, float, float]
-) -> np.ndarray:
+def pinhole_pixels(xy: np.ndarray, intrinsics: np.ndarray, distortion: tuple[float, float, float, float]) -> np.ndarray:
     """Where a camera without distortion would see what is seen at pixels (N, 2); NaN where no ray meets one."""
     rays = np.concatenate([xy, np.ones((len(xy), 1))], axis=1) @ np.linalg.inv(intrinsics).T
     plane = undistort(rays[:, :2] / rays[:, 2:], distortion)

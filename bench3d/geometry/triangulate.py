@@ -84,7 +84,9 @@ def triangulate(
         points = nearest_to_rays(track, count, centres, rays, inlier.astype(np.float64))
     inlier = measure(points) <= pixels
     angle = widest_angle(track, count, rays, inlier)
-    kept = (views_seen(track, count, view, inlier) >= min_views) & (angle >= min_angle) & np.isfinite(points).all(axis=1)
+    kept = (
+        (views_seen(track, count, view, inlier) >= min_views) & (angle >= min_angle) & np.isfinite(points).all(axis=1)
+    )
     points[~kept] = np.nan
     back = np.empty(len(order), dtype=bool)
     back[order] = inlier & kept[track]

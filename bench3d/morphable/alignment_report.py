@@ -104,6 +104,8 @@ def picture(
 ) -> np.ndarray:
     """(H, W, 3) uint8: the proxy meshes after alignment, each from the front, from its left and from above.
 
+    Above each its score, with a question mark where that is doubtful, and where the truth is known the error.
+
     Args:
         meshes: vertices and faces in each sequence's own frame.
         axes: rotation (3, 3) from the reference's frame to labelled axes; None turns by the reference's principal axes.
@@ -154,8 +156,7 @@ def _label(row: Mapping[str, Any], is_reference: bool) -> str:
     if is_reference:
         return f"{row['sequence']}  (reference)"
     error = f"  error {row['error']:.0f}°" if "error" in row else ""
-    doubt = "  doubtful" if row["doubtful"] else ""
-    return f"{row['sequence']}  {row['score']:.3f}{error}{doubt}"
+    return f"{row['sequence']}  {row['score']:.3f}{'?' if row['doubtful'] else ''}{error}"
 
 
 def _turn(axis: int, degrees: float) -> np.ndarray:

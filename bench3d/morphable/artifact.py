@@ -33,7 +33,7 @@ class ArtifactIndex(BaseModel):
         files: sha256 of every other file of the artifact.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
 
     schema_: str = Field(alias="schema")
     category: str
@@ -75,7 +75,7 @@ class ArtifactFormat(Generic[IndexT]):
             with atomic_path(folder / name) as temporary:
                 save_file({key: value.detach().cpu().contiguous() for key, value in values.items()}, temporary)
             files[name] = _sha256(folder / name)
-        content = self.index(schema_=self.schema, files=files, **fields)
+        content = self.index(**{"schema": self.schema, "files": files, **fields})
         write_json(folder / INDEX, content.model_dump(mode="json", by_alias=True))
         return self._artifact(folder, content)
 

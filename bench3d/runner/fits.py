@@ -158,7 +158,7 @@ class _Fitting:
         making = Making(
             component=component,
             model=model,
-            source=data.open() if any(self.again or not job.done for job in jobs) else None,
+            source=data.open(self.progress) if any(self.again or not job.done for job in jobs) else None,
             seed=self.plan.spec.seed,
             device=self.device,
             categories=resolved.categories if data.categories else (ALL,),

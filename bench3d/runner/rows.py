@@ -46,7 +46,8 @@ def bins(values: Values) -> Iterator[tuple[tuple[str, str], list[Mapping[str, An
         for by, names in (parts.get("groups") or {}).items():
             column = np.array([str(n) for n in names])
             for name in dict.fromkeys(column.tolist()):
-                found.setdefault((by, name), []).append({**value, "parts": _chosen(parts, column == name)})
+                own = ((value.get("binned") or {}).get(by) or {}).get(name) or {}
+                found.setdefault((by, name), []).append({**value, **own, "parts": _chosen(parts, column == name)})
     yield from sorted(found.items(), key=lambda item: item[0])
 
 

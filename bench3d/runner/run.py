@@ -122,7 +122,7 @@ def _publish(state: RunState, attempt: Attempt | None, status: Status, message: 
 def _evaluate(state: RunState, attempt: Attempt, progress: Progress) -> None:
     plan, resolved = state.plan, state.plan.resolved
     assert resolved.test is not None and state.fitted is not None and plan.identity is not None
-    dataset = resolved.test.open()
+    dataset = resolved.test.open(progress)
     state.synthetic = bool(getattr(dataset, "synthetic", resolved.test.twin is not None))
     task = make_task(plan)
     state.metrics = task.metrics

@@ -19,6 +19,7 @@ from bench3d.runner.memo import once
 from bench3d.runner.spec import RunSpec
 
 if TYPE_CHECKING:
+    from bench3d.contracts import Progress
     from pydantic import BaseModel, TypeAdapter
 
 QUICKSTART = "quickstart"
@@ -72,12 +73,15 @@ class DataSource:
         """Of a twin: whether it is whole."""
         return (self.root / self.registration.folder / "twin.json").is_file()
 
-    def open(self) -> Any:
-        """The reader. DataError where the folder is missing."""
+    def open(self, progress: Progress | None = None) -> Any:
+        """The reader, told where to show work that takes long. DataError where the folder is missing."""
         from bench3d.data.root import dataset_folder
 
         folder = self.folder or dataset_folder(self.registration, self.root)
-        return load_registry().create("dataset", self.component.name, root=folder, settings=self.component.settings)
+        reader = load_registry().create("dataset", self.component.name, root=folder, settings=self.component.settings)
+        if progress is not None and hasattr(reader, "progress"):
+            reader.progress = progress
+        return reader
 
     def fingerprint(self, category: str) -> str:
         """Hash of what decides a number. A twin's follows from its spec and generator: it need not be written yet.

@@ -126,6 +126,12 @@ def check_oracles(subject: Subject) -> str:
                 model.pose(batch, given)
         except CapabilityError:
             continue
+        except Exception as error:
+            raise CheckFailed(
+                f"{type(model).__name__}.pose falls over without the {name} that its registration asks for, with an "
+                f"{type(error).__name__}.",
+                "Raise CapabilityError.",
+            ) from error
         raise CheckFailed(
             f"{type(model).__name__}.pose answers without the {name} that its registration asks for.",
             "Raise CapabilityError, or take it off the registration's oracles.",

@@ -132,8 +132,8 @@ class Store:
         except DataError as error:
             why = error
         if self.settings.cache:
-            problem = np.array("" if why is None else why.message)
-            _write(path, {"vertices": vertices, "faces": faces, "problem": problem}, keep)
+            said = np.array("" if why is None else why.message)
+            _write(path, {"vertices": vertices, "faces": faces, "problem": said}, keep)
         if why is not None:
             raise why
         return vertices, faces

@@ -1,9 +1,9 @@
 """Where the files of OnePose-LowTexture stand. No numpy here: `recognise` is asked while a command line is read.
 
-    lowtexture_test_data/<id>-<name>-<category>/box3d_corners.txt
-        <name>-1/ (reference), <name>-2/ (test):  color/<i>.png  intrin_ba/<i>.txt  poses_ba/<i>.txt
-        <name>-1/anno_loftr/<i>.json
-    sfm_output/outputs_softmax_loftr_loftr/<id>-<name>-<category>/anno/anno_3d_average.npz
+lowtexture_test_data/<id>-<name>-<category>/box3d_corners.txt
+    <name>-1/ (reference), <name>-2/ (test):  color/<i>.png  intrin_ba/<i>.txt  poses_ba/<i>.txt
+    <name>-1/anno_loftr/<i>.json
+sfm_output/outputs_softmax_loftr_loftr/<id>-<name>-<category>/anno/anno_3d_average.npz
 """
 
 from __future__ import annotations

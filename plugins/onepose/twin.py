@@ -97,7 +97,8 @@ def write(root: Path, spec: TwinSpec, progress: Progress, workers: int) -> None:
     size = 512 if spec.image_size >= 256 else 2 * spec.image_size
     pairs = [(category, index) for category in spec.categories for index in range(spec.objects)]
     jobs = [
-        Job(root, category, index, number, spec.seed, size, spec.views) for number, (category, index) in enumerate(pairs)
+        Job(root, category, index, number, spec.seed, size, spec.views)
+        for number, (category, index) in enumerate(pairs)
     ]
     # The corners are written last of an object's files.
     missing = [job for job in jobs if not (root / OBJECTS / job.name / CORNERS).is_file()]
@@ -128,9 +129,7 @@ def write_object(job: Job) -> None:
     write_text(folder / CORNERS, _rows(corners))
 
 
-def turn(
-    instance: Instance, count: int, seed: Seed, size: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def turn(instance: Instance, count: int, seed: Seed, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Cameras of a hand-held turn around an object, each with the intrinsics of the square crop around it.
 
     Azimuth runs once around with jitter, elevation swings between about 10 and 55 degrees; canonical units.
@@ -153,9 +152,7 @@ def turn(
     return out
 
 
-def _reference(
-    job: Job, folder: Path, scene: Scene, frames: list[int], points: np.ndarray, scale: float
-) -> None:
+def _reference(job: Job, folder: Path, scene: Scene, frames: list[int], points: np.ndarray, scale: float) -> None:
     own: Seed = (*instance_seed(job.category, "plain", FIRST_INDEX + job.index, job.seed), REFERENCE)
     for frame, (pose, camera) in zip(frames, turn(scene.instance, len(frames), own, job.size), strict=True):
         depth = _write_frame(folder, frame, scene, pose, camera, job.size, scale)

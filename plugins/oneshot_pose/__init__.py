@@ -54,8 +54,7 @@ def bench3d_register() -> list[Registration]:
                 ),
                 Protocol(
                     name="robust",
-                    summary="ours: one descriptor a point, matches between cells, MAGSAC++ and refinement; the same "
-                    "frames",
+                    summary="ours: the same bank and frames, matches between cells, MAGSAC++ and refinement",
                     oracles=(*GIVEN, "sfm-points"),
                     backbone={"grid": PAPER_GRID},
                 ),

@@ -34,7 +34,10 @@ def extent_of(views: ViewSet, references: Sequence[int]) -> Extent:
 
 
 def _by_depth(views: ViewSet, references: Sequence[int]) -> np.ndarray:
-    chosen = [references[k * len(references) // min(len(references), MOST_VIEWS)] for k in range(min(len(references), MOST_VIEWS))]
+    chosen = [
+        references[k * len(references) // min(len(references), MOST_VIEWS)]
+        for k in range(min(len(references), MOST_VIEWS))
+    ]
     parts = [np.zeros((0, 3))]
     for index in chosen:
         view = views.views[index]

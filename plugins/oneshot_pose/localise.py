@@ -53,7 +53,11 @@ def localise(encoder: Encoder, view: PosedView, category: str | None, bank: Bank
         matches = refined(matches, bank, target, geometry, Grid.of(view.size, settings.subcell, shift))
     matched = time.perf_counter()
     found = pose_from_matches(
-        bank.points[matches.rows], matches.xy, view.intrinsics, pose_options(settings, pixel_scale(view)), view.distortion
+        bank.points[matches.rows],
+        matches.xy,
+        view.intrinsics,
+        pose_options(settings, pixel_scale(view)),
+        view.distortion,
     )
     done = time.perf_counter()
     return Localised(found.cam_T_world, matches, found.inliers, 1e3 * (matched - begun), 1e3 * (done - matched))

@@ -171,7 +171,9 @@ def triangulated(
     solved = triangulate(
         seen, references, pixels=pixels, min_views=settings.min_views, min_angle=settings.min_angle, seed=settings.seed
     )
-    groups = joined(solved.points, np.concatenate(linked), references, starts, np.concatenate([a.xy for a in anchors]), pixels)
+    groups = joined(
+        solved.points, np.concatenate(linked), references, starts, np.concatenate([a.xy for a in anchors]), pixels
+    )
     points, descriptors, names = [], [], []
     for i, own in enumerate(anchors):
         rows = np.flatnonzero(solved.inlier & (seen.view == i))

@@ -54,7 +54,9 @@ def capture_metrics() -> Iterator[MetricSpec]:
         yield _accuracy(one, order, (RANDOM,))
     yield from _medians("translation_percent", "% of size", (RANDOM,))
     for name, value in (("median translation error (units)", "translation"), ("median camera error (units)", "camera")):
-        yield MetricSpec(name=name, value=value, reduce="median", unit="world units", higher_is_better=False, order=FRAMES)
+        yield MetricSpec(
+            name=name, value=value, reduce="median", unit="world units", higher_is_better=False, order=FRAMES
+        )
     yield _failed(order)
 
 
@@ -92,7 +94,13 @@ def _medians(translation: str, unit: str, chance: tuple[str, ...]) -> Iterator[M
 
 def _failed(order: str) -> MetricSpec:
     return MetricSpec(
-        name="failed frames", value="failed", reduce="mean", unit="%", higher_is_better=False, over="clusters", order=order
+        name="failed frames",
+        value="failed",
+        reduce="mean",
+        unit="%",
+        higher_is_better=False,
+        over="clusters",
+        order=order,
     )
 
 
@@ -142,7 +150,9 @@ def _chance(
     name: str, thresholds: tuple[Threshold, ...], rotation: np.ndarray, translation: np.ndarray, value: str
 ) -> dict[str, Any]:
     """Probabilities of a hit over equally likely poses, and their median errors."""
-    hits = {f"{name}_{t.key}": float(both_below(rotation, translation, t.degrees, t.distance).mean()) for t in thresholds}
+    hits = {
+        f"{name}_{t.key}": float(both_below(rotation, translation, t.degrees, t.distance).mean()) for t in thresholds
+    }
     return hits | {f"{name}_rotation_deg": float(np.median(rotation)), f"{name}_{value}": float(np.median(translation))}
 
 

@@ -13,7 +13,7 @@ class PoseSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     merge: bool = Field(
-        default=True,
+        default=False,
         description="one descriptor per 3D point, the mean over the views that saw it; otherwise one per point and view",
     )
     max_rows: int | None = Field(
@@ -98,4 +98,6 @@ class CaptureSettings(PoseSettings):
         "has 512",
     )
     min_views: int = Field(default=2, ge=2, description="triangulate: so many views must agree on a point")
-    min_angle: float = Field(default=2.0, gt=0, description="triangulate: and see it from angles so far apart (degrees)")
+    min_angle: float = Field(
+        default=2.0, gt=0, description="triangulate: and see it from angles so far apart (degrees)"
+    )

@@ -10,9 +10,11 @@ import numpy as np
 
 from bench3d.geometry.camera import start_rotations
 from bench3d.metrics import (
+    about_up,
     best_constant_rotation,
     fraction_within_strict,
     median_error_deg,
+    pairwise_rotation_error_deg,
     symmetric_rotation_error_deg,
 )
 from bench3d_plugins.single_object.symmetry import NONE, Symmetry
@@ -64,11 +66,19 @@ class Chance:
             for threshold in THRESHOLDS:
                 found[key(name, f"{threshold:.0f}")] = float(fraction_within_strict(gt[None], draws, threshold)[0])
             found[key(name, "median")] = float(median_error_deg(gt[None], draws)[0])
-            errors = symmetric_rotation_error_deg(draws, np.broadcast_to(gt, draws.shape), symmetry.turns)
+            errors = _symmetric_errors(gt, draws, symmetry)
             for threshold in THRESHOLDS:
                 found[key(name, f"symmetric_{threshold:.0f}")] = float((errors < threshold).mean())
             found[key(name, "symmetric_median")] = float(np.median(errors))
         return found
+
+
+def _symmetric_errors(gt: np.ndarray, draws: np.ndarray, symmetry: Symmetry) -> np.ndarray:
+    """(M,) degrees of draws (M, 3, 3); as `symmetric_rotation_error_deg`, by matrix products."""
+    if symmetry.turns is None:
+        return symmetric_rotation_error_deg(draws, np.broadcast_to(gt, draws.shape), None)
+    least: np.ndarray = pairwise_rotation_error_deg(gt @ about_up(symmetry.turns), draws).min(axis=0)
+    return least
 
 
 def key(name: str, what: str) -> str:

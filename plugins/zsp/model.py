@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,11 +132,12 @@ class ZSPModel(Model):
             self.settings.inlier_distance,
             rng,
         )
-        seen = {"view": view, "similarity": float(matches.similarity.sum()), "pairs": len(matches.view)}
+        seen = Found(*nowhere, view=view, similarity=float(matches.similarity.sum()), pairs=len(matches.view))
         if fit is None:
-            return Found(*nowhere, **seen)
+            return seen
         scale, rotation, translation = split_similarity(fit.transform)
-        return Found(rotation, translation, float(scale), inliers=int(fit.inliers.sum()), **seen)
+        inliers = int(fit.inliers.sum())
+        return replace(seen, rotation=rotation, translation=translation, scale=float(scale), inliers=inliers)
 
 
 def best_view(query: Cells, references: References, pairs: int) -> tuple[int, Matches]:

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench3d.morphable.settings import Positive
 
-INFERENCE = {"fit": False}
-
 
 class ZSPSettings(BaseModel):
     """Everything that decides the references or an inference. Lengths are in canonical units unless said otherwise."""
@@ -24,9 +22,11 @@ class ZSPSettings(BaseModel):
     reference_sequences: tuple[str, ...] = Field((), description="their names; empty: the first that have depth")
     frames: Positive = Field(10, description="of a reference, evenly spaced from its first frame to its last")
     pairs: int = Field(
-        50, ge=4, description="correspondences, spread by k-means over twice as many", json_schema_extra=INFERENCE
+        50, ge=4, description="correspondences, spread by k-means over twice as many", json_schema_extra={"fit": False}
     )
-    trials: Positive = Field(1000, description="RANSAC hypotheses, each from four pairs", json_schema_extra=INFERENCE)
+    trials: Positive = Field(
+        1000, description="RANSAC hypotheses, each from four pairs", json_schema_extra={"fit": False}
+    )
     inlier_distance: float = Field(
-        0.2, gt=0, description="a pair within it supports a hypothesis", json_schema_extra=INFERENCE
+        0.2, gt=0, description="a pair within it supports a hypothesis", json_schema_extra={"fit": False}
     )

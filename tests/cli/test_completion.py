@@ -34,7 +34,7 @@ def test_backbones_are_completed_in_every_shell(shell):
     ("line", "names"),
     [
         ("bench3d run --adapter co", ["common3d"]),
-        ("bench3d run --shape-model ", ["common3d", "none"]),
+        ("bench3d run --shape-model ", ["common3d", "none", "uop3d", "zsp"]),
         ("bench3d train --backbone ho", ["hog"]),
         ("bench3d run --task pasc", ["pascal3d-pose"]),
         ("bench3d run --task pascal3d-pose --protocol ", ["box2d", "paper"]),

@@ -27,7 +27,7 @@ def as_trimesh(vertices, faces):
 
 @pytest.fixture(scope="module")
 def box():
-    points = box_surface(6000, (1.0, 0.5, 0.25)) + 100.0
+    points = box_surface(2500, (1.0, 0.5, 0.25)) + 100.0
     return points, proxy_mesh(points, seed=3)
 
 
@@ -54,7 +54,7 @@ def test_same_by_seed_and_free_of_order(box):
 
 def test_hole_of_a_torus_stays_open():
     rng = np.random.default_rng(0)
-    a, b = rng.uniform(0, 2 * np.pi, (2, 8000))
+    a, b = rng.uniform(0, 2 * np.pi, (2, 2500))
     ring = 1 + 0.3 * np.cos(b)
     mesh = as_trimesh(*proxy_mesh(np.stack([ring * np.cos(a), ring * np.sin(a), 0.3 * np.sin(b)], axis=1), seed=0))
     assert mesh.is_watertight and mesh.euler_number == 0
@@ -62,7 +62,7 @@ def test_hole_of_a_torus_stays_open():
 
 
 def test_what_floats_far_away_is_dropped():
-    points = np.concatenate([box_surface(4000, (1, 1, 1)), box_surface(100, (0.1, 0.1, 0.1)) + 5.0])
+    points = np.concatenate([box_surface(1500, (1, 1, 1)), box_surface(50, (0.1, 0.1, 0.1)) + 5.0])
     vertices, faces = proxy_mesh(points, seed=0)
     assert np.abs(vertices).max() < 1.05 and as_trimesh(vertices, faces).is_watertight
 

@@ -61,6 +61,19 @@ def test_settings_that_change_speed_only_stay_out():
     assert identity_settings(Outer(split="hard")) != identity_settings(Outer())
 
 
+def test_a_setting_that_came_later_counts_only_where_it_is_set():
+    class Grown(Outer):
+        extra: str | None = Field(None, json_schema_extra={"later": True})
+        names: list[str] = Field(default_factory=list, json_schema_extra={"later": True})
+
+    assert identity_settings(Grown()) == identity_settings(Outer())
+    assert identity_settings(Grown(extra="x", names=["a"])) == {
+        **identity_settings(Outer()),
+        "extra": "x",
+        "names": ["a"],
+    }
+
+
 def test_identity_and_records_import_no_torch():
     code = "import sys, bench3d.records, bench3d.records.provenance; assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

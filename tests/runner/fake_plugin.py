@@ -141,6 +141,9 @@ class Data:
 
     sequences = samples
 
+    def skipped(self, category):
+        return FAULTS.get("left out", {}).get(category, {})
+
 
 def write_twin(root, spec, progress, workers):
     if (root / "twin").exists():

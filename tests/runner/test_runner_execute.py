@@ -48,6 +48,16 @@ def test_a_run_leaves_hand_worked_scores(spec, go):
     assert record.samples == 6
 
 
+def test_what_was_left_out_of_training_data_is_counted_in_every_record(spec, go, fakes):
+    fakes.FAULTS["left out"] = {"car": {"empty masks": 2, "NaN cameras": 1, "no frames": 0}, "chair": {}}
+    _, record = go(spec)
+    sentence = "Left out of the training data of fake-shape for car: NaN cameras (1), empty masks (2)."
+    assert record.notes == [sentence]
+    fakes.FAULTS.clear()
+    _, again = go(spec, settings={"task": {"offset": "2"}})  # another run with the artifact that stands
+    assert sentence in again.notes
+
+
 def test_a_record_names_no_folder_of_this_machine(spec, go, tmp_path):
     plan, _ = go(spec)
     assert str(tmp_path) not in plan.record_path.read_text()

@@ -311,3 +311,15 @@ def in_metres(self, batch, given):
 
 def any_category(self, category):
     return None
+
+
+def needs_depth(self, batch, given):
+    if given.depth is None:
+        raise CapabilityError("It needs depth.")
+    assert given.depth.shape == batch.images[:, 0].shape
+    assert (given.depth > 0).any() and (given.depth == 0).any()
+    return ToyShapeModel.pose(self, batch, given)
+
+
+def falls_over_without_depth(self, batch, given):
+    return replace(ToyShapeModel.pose(self, batch, given), score=given.depth.amax(dim=(1, 2)))

@@ -98,6 +98,27 @@ def test_a_fault_of_a_shape_model_is_caught_once(fault, data, tmp_path):
     assert re.search(sentence, found[expected]), found
 
 
+ORACLES = {
+    "asks and is given": (("depth",), {"oracles": frozenset({"depth"}), "pose": planted.needs_depth}, None),
+    "asks for none of its own": ((), {"oracles": frozenset({"depth"})}, "those of the registration .."),
+    "needs none": (("depth",), {"oracles": frozenset({"depth"})}, "answers without the depth"),
+    "falls over": (
+        ("depth",),
+        {"oracles": frozenset({"depth"}), "pose": planted.falls_over_without_depth},
+        "falls over without the depth .* with an AttributeError",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ORACLES)
+def test_oracles_are_those_of_the_registration_and_needed(case, data, tmp_path):
+    registered, methods, sentence = ORACLES[case]
+    registration = planted.shape_model(oracles=registered)
+    found, _ = told(shape_models, registration, planted.shape_with(**methods), data, tmp_path)
+    assert set(found) == (set() if sentence is None else {"oracles"}), found
+    assert sentence is None or re.search(sentence, found["oracles"]), found
+
+
 def test_a_capability_that_is_not_there_is_missed(data, tmp_path):
     found, _ = told(shape_models, planted.shape_model(), planted.Toy, data, tmp_path)
     assert set(found) == {"capabilities"}

@@ -141,7 +141,8 @@ def test_values_and_metrics_are_hand_worked(tmp_path):
     assert scores == pytest.approx(
         {
             "accuracy@30deg": 100, "accuracy@10deg": 0, "median error": 12, "start accuracy@30deg": 0,
-            "start accuracy@10deg": 0,
+            "start accuracy@10deg": 0, "symmetric accuracy@30deg": 100, "symmetric accuracy@10deg": 0,
+            "symmetric median error": 12, "half-turn flips": 0,
         }, abs=1e-3,
     )  # fmt: skip
 
