@@ -19,8 +19,9 @@ from bench3d.runner.memo import once
 from bench3d.runner.spec import RunSpec
 
 if TYPE_CHECKING:
-    from bench3d.contracts import Progress
     from pydantic import BaseModel, TypeAdapter
+
+    from bench3d.contracts import Progress
 
 QUICKSTART = "quickstart"
 ALL = "all"
