@@ -52,7 +52,10 @@ def align(
         Path | None,
         typer.Option("--labels", metavar="FILE", help="JSON or YAML with the labelled rotation of the reference."),
     ] = None,
-    backbone: Annotated[str, typer.Option(metavar="NAME", help="Its features decide what looks alike.")] = "dinov2",
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Its features decide what looks alike (default: the published one)."),
+    ] = None,
     weights: Annotated[
         str, typer.Option(metavar="pretrained|random|FILE", help="Weights of the backbone.")
     ] = "pretrained",

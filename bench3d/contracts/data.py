@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +117,13 @@ class PublishedAlignment:
 
 
 class Aligner(Protocol):
-    """What aligning needs of a data set. `align` of its registration makes one: (root, settings) -> Aligner."""
+    """What aligning needs of a data set. `align` of its registration makes one: (root, settings) -> Aligner.
+
+    Attributes:
+        backbone: whose features are taken where a user names none.
+    """
+
+    backbone: ClassVar[str]
 
     def present(self) -> list[str]:
         """Categories that are here."""

@@ -144,10 +144,7 @@ def mutual_pass(
         best[:] = -np.inf
         where[:] = -1
         for y in range(height):
-            above, below, v = y_low[y] * columns, y_high[y] * columns, y_weight[y]
-            for c in range(columns):
-                for k in range(LANES):
-                    line[c, k] = part[above + c, k] + v * (part[below + c, k] - part[above + c, k])
+            _between_rows(part, y_low[y] * columns, y_high[y] * columns, y_weight[y], line)
             for x in range(width):
                 point, length = np.int32(y * width + x), inverse[y, x]
                 if length == 0:
@@ -165,6 +162,14 @@ def mutual_pass(
                         if here[k] > value[point]:
                             value[point], row[point] = here[k], start + block * LANES + k
         back[block] = where
+
+
+@njit(nogil=True, error_model="numpy")
+def _between_rows(cells: np.ndarray, above: int, below: int, weight: np.float32, line: np.ndarray) -> None:
+    """Fills `line` (columns, LANES) with what lies between two rows of cells that begin at `above` and `below`."""
+    for c in range(len(line)):
+        for k in range(LANES):
+            line[c, k] = cells[above + c, k] + weight * (cells[below + c, k] - cells[above + c, k])
 
 
 @njit(nogil=True, error_model="numpy")

@@ -1,7 +1,7 @@
 """Pose of a camera from matches between points of the world and pixels: PnP within RANSAC, by OpenCV or PoseLib.
 
-Conventions: OpenCV axes, `cam_T_world` (4, 4), pixel (i, j) covers [i, i+1). The pose does not depend on where a pixel's
-centre is said to lie, as long as pixels and intrinsics say the same.
+Conventions: OpenCV axes, `cam_T_world` (4, 4), pixel (i, j) covers [i, i+1). The pose does not depend on where the
+centre of a pixel is said to lie, as long as pixels and intrinsics say the same.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench3d.errors import DataError, UsageError
 from bench3d.files import atomic_path, write_json
 from bench3d.plugins import load_registry, load_settings
 from bench3d.plugins.names import did_you_mean, resolve
-from bench3d.records import identity_hash, identity_settings
+from bench3d.records import Claim, Watch, identity_hash, identity_settings
 from bench3d.runner.resolve import Resolved, resolve_spec
 from bench3d.runner.sources import resolve_twin
 from bench3d.runner.spec import RunSpec, Settings
@@ -36,6 +37,7 @@ class AlignSpec:
     """What to align, with which features.
 
     Attributes:
+        backbone: None takes the one that the data set's published alignment was made with.
         categories: canonical names, empty for all that are there.
         references: published names ("r0"), or a sequence; "all" for every published one; empty lets the data choose.
         labels: file of labelled rotations (bench3d.morphable.alignment_labels).
@@ -46,7 +48,7 @@ class AlignSpec:
     """
 
     dataset: str
-    backbone: str
+    backbone: str | None = None
     categories: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     labels: Path | None = None
@@ -83,10 +85,11 @@ def align(spec: AlignSpec, progress: Progress) -> dict[str, Any]:
     from bench3d.morphable.alignment_labels import read_labels
 
     registration = aligned_dataset(spec.dataset)
+    backbone = spec.backbone or str(resolve(f"{registration.align}.backbone", f"data set {spec.dataset}"))
     settings = _alignment_settings(spec)
     resolved = resolve_spec(
         RunSpec(
-            backbone=spec.backbone,
+            backbone=backbone,
             weights=spec.weights,
             settings={k: v for k, v in spec.settings.items() if k == "backbone"},
         )
@@ -94,7 +97,7 @@ def align(spec: AlignSpec, progress: Progress) -> dict[str, Any]:
     labels = {} if spec.labels is None else read_labels(spec.labels)
     aligner, root, name = _open(registration, spec, progress)
     categories = _categories(spec, aligner)
-    words = f"{name}-{spec.backbone}".replace(":", "-").replace("/", "-")
+    words = f"{name}-{backbone}".replace(":", "-").replace("/", "-")
     out = (spec.out or root / "alignments" / f"{words}.json").expanduser()
     _check_table(out)
     key = _key(resolved, settings, spec, registration)
@@ -134,12 +137,19 @@ def report_of(table: Path) -> Path:
 
 
 def merge_table(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes `tables` into the JSON at `path`, level by level; what it holds beside them stays."""
-    table = _check_table(path)
-    for key, value in tables.items():
-        nested = value and all(isinstance(v, Mapping) for v in value.values())
-        table[key] = {**(table.get(key, {}) if nested else {}), **value}
-    write_json(path, table)
+    """Writes `tables` into the JSON at `path`, level by level; what it holds beside them stays.
+
+    Several processes may do so at once: each waits for the others.
+    """
+    watch = Watch()
+    while (claim := Claim.take(path.with_name(f".{path.name}.writing"), f"table {path.name}", watch)) is None:
+        time.sleep(0.05)
+    with claim:
+        table = _check_table(path)
+        for key, value in tables.items():
+            nested = value and all(isinstance(v, Mapping) for v in value.values())
+            table[key] = {**(table.get(key, {}) if nested else {}), **value}
+        write_json(path, table)
 
 
 def _check_table(path: Path) -> dict[str, Any]:
@@ -173,7 +183,7 @@ def _open(registration: DatasetRegistration, spec: AlignSpec, progress: Progress
     root = top = data_root(spec.data)
     overrides = dict(spec.settings.get("data", {}))
     if spec.synthetic:
-        run = RunSpec(backbone=spec.backbone, categories=spec.categories)
+        run = RunSpec(backbone="none", categories=spec.categories)
         twin, root, overrides = resolve_twin(run, root, overrides)
         ensure_twin(root, twin, [registration], progress, spec.workers)
     folder = dataset_folder(registration, root)

@@ -30,6 +30,8 @@ TRUTH = "alignment.json"
 class CO3DAligner:
     """Reads sequences that have no alignment yet. `root` is the folder that holds the categories."""
 
+    backbone = "dinov2"  # ViT-S/14, as published
+
     def __init__(self, root: Path, settings: CO3DSettings | None = None) -> None:
         # Only clouds are wanted here; a proxy mesh is made by who aligns, with its own settings.
         self.reader = CO3D(root, (settings or CO3DSettings()).model_copy(update={"extent": "cloud"}))

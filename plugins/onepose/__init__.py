@@ -10,9 +10,9 @@ CITATION = (
     "without CAD Models. NeurIPS 2022."
 )
 HOW_TO_GET = (
-    "Get lowtexture_test_data from the links in https://github.com/zju3dv/OnePose_Plus_Plus (README, data), and make the "
-    "SfM outputs with its run.py (+preprocess=sfm_inference_lowtexture.yaml). Put lowtexture_test_data and sfm_output "
-    "side by side into a folder and link it: bench3d data fetch onepose-lowtexture --link FOLDER."
+    "Get lowtexture_test_data from the links in https://github.com/zju3dv/OnePose_Plus_Plus (README, data), and make "
+    "the SfM outputs with its run.py (+preprocess=sfm_inference_lowtexture.yaml). Put lowtexture_test_data and "
+    "sfm_output side by side into a folder and link it: bench3d data fetch onepose-lowtexture --link FOLDER."
 )
 
 

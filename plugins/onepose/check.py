@@ -79,7 +79,7 @@ def _view(folder: Path, stem: str) -> Iterator[Problem]:
 
 
 def _tried(read: Callable[[], T]) -> tuple[T | None, list[Problem]]:
-    """What was read, and what was wrong with it; an error of the readers says "FILE: field NAME ..." """
+    """What was read, and what was wrong with it. Errors of the readers read "FILE: field NAME is ..."."""
     try:
         return read(), []
     except Bench3DError as error:

@@ -10,7 +10,7 @@ from bench3d.contracts import ViewSet
 from bench3d.errors import DataError
 from bench3d.geometry.triangulate import Sightings, triangulate
 from bench3d.geometry.unproject import unproject
-from bench3d_plugins.oneshot_pose.capture import Extent, box_of, pixel_scale
+from bench3d_plugins.oneshot_pose.capture import Extent, box_of, pixel_scale, spread
 
 POINTS_A_VIEW = 1000
 MOST_VIEWS = 12
@@ -34,13 +34,9 @@ def extent_of(views: ViewSet, references: Sequence[int]) -> Extent:
 
 
 def _by_depth(views: ViewSet, references: Sequence[int]) -> np.ndarray:
-    chosen = [
-        references[k * len(references) // min(len(references), MOST_VIEWS)]
-        for k in range(min(len(references), MOST_VIEWS))
-    ]
     parts = [np.zeros((0, 3))]
-    for index in chosen:
-        view = views.views[index]
+    for place in spread(len(references), MOST_VIEWS):
+        view = views.views[references[place]]
         if view.depth is None:
             raise DataError(f"The view {views.id}/{view.id} has no depth.", "Complete the data set.")
         depth = view.depth()

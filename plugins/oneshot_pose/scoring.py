@@ -48,7 +48,7 @@ def onepose_metrics() -> Iterator[MetricSpec]:
 
 
 def capture_metrics() -> Iterator[MetricSpec]:
-    """Of oneshot-pose: translations in per cent of the size of object or scene; a failed frame is as wrong as can be."""
+    """Of oneshot-pose: translations in per cent of the size of object or scene; a failed frame is a wrong one."""
     order = "frame > capture > unweighted mean over captures"
     for one in CAPTURE:
         yield _accuracy(one, order, (RANDOM,))

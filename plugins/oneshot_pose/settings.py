@@ -1,4 +1,4 @@
-"""Settings of the tasks of one-shot pose: the bank, how a query is matched with it, how a pose is estimated. No torch."""
+"""Settings of the tasks of one-shot pose: the bank, how a query is matched with it, how a pose is found. No torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class PoseSettings(BaseModel):
 
     merge: bool = Field(
         default=False,
-        description="one descriptor per 3D point, the mean over the views that saw it; otherwise one per point and view",
+        description="one descriptor per 3D point, the mean over the views that saw it; otherwise one per point and "
+        "view, which follows how a feature changes from view to view",
     )
     max_rows: int | None = Field(
         default=120_000, ge=1, description="at most so many rows of the bank, drawn by `seed` before merging; none: all"
@@ -27,8 +28,8 @@ class PoseSettings(BaseModel):
     )
     read_at: Literal["centre", "corner"] = Field(
         default="centre",
-        description="where a pixel's feature is read: at its centre, or half a pixel left of and above it, as code does "
-        "that takes whole-numbered pixels of OpenCV for continuous ones (3DCorrEnhance)",
+        description="where a pixel's feature is read: at its centre, or half a pixel left of and above it, as code "
+        "does that takes whole-numbered pixels of OpenCV for continuous ones (3DCorrEnhance)",
     )
     estimator: Literal["epnp", "magsac", "poselib"] = Field(
         default="magsac",

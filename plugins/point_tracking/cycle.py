@@ -3,7 +3,7 @@
 From the query frame outwards, forwards and backwards. In each frame the similarity loses what the motion prior takes:
 up to `motion`, growing with the squared distance from where the point was seen last and shrinking with the frames since
 then. The best cell is refined between cells by a parabola along each axis. A point is visible where the feature found
-there, matched back in the query's frame (without a prior), ends near the query.
+there, matched back into the query's frame with the same prior around the query, ends near it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _follow(
     for frame in way:
         found = search.near(asked, frame, last, since)
         seen = search.video.at(torch.full((len(found),), frame, device=found.device), found)
-        back = search.anywhere(seen, start)
+        back = search.near(seen, start, cells, torch.full_like(since, abs(frame - start)))
         visible = search.pixels(back - cells) < search.settings.cycle
         places[mine, frame], hidden[mine, frame] = found, ~visible
         last = torch.where(visible[:, None], found, last)
@@ -73,15 +73,8 @@ class _Search:
         """Lengths (N,) of vectors (N, 2) of cells, in pixels of 256x256."""
         return (cells * self.scale).norm(dim=1)
 
-    def anywhere(self, features: torch.Tensor, frame: int) -> torch.Tensor:
-        """Places (N, 2) of features (N, C)."""
-        parts = [self.peak(self.video.similarity(f, frame)) for f in features.split(self.video.chunk())]
-        return torch.cat(parts)
-
     def near(self, features: torch.Tensor, frame: int, last: torch.Tensor, since: torch.Tensor) -> torch.Tensor:
-        """The same with the motion prior: seen at `last` (N, 2), `since` (N,) frames ago."""
-        if self.settings.motion == 0:
-            return self.anywhere(features, frame)
+        """Places (N, 2) of features (N, C) that were seen at `last` (N, 2), `since` (N,) frames ago."""
         size = self.video.chunk()
         parts = []
         for f, place, gap in zip(features.split(size), last.split(size), since.split(size), strict=True):

@@ -21,13 +21,13 @@ class TrackerSettings(BaseModel):
         "match back hits the query",
     )
     motion: float = Field(
-        default=0.1, ge=0, description="cycle: what a point that jumps loses in similarity at most (0: no motion prior)"
+        default=0.2, ge=0, description="cycle: what a point that jumps loses in similarity at most (0: no motion prior)"
     )
     reach: float = Field(
         default=16.0, gt=0, description="cycle: pixels a frame at which the whole of `motion` is lost"
     )
     cycle: float = Field(
-        default=12.0, gt=0, description="cycle: a point is visible where matching back ends this near to the query (pixels)"
+        default=16.0, gt=0, description="cycle: a point is visible where matching back ends this near to the query (pixels)"
     )
     subcell: bool = Field(default=True, description="cycle: place the peak between cells (a parabola along each axis)")
     radius: float = Field(default=35.0, gt=0, description="published: radius of the soft-argmax, input pixels")

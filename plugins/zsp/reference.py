@@ -70,7 +70,7 @@ def collect(
         for begin in range(0, len(frames), BATCH):
             group = frames[begin : begin + BATCH]
             parts += _cells(model, source, group, begin, settings.canvas, context.device)
-            context.progress.advance(len(group))
+            context.progress.advance(len(group), cells=float(sum(len(part[0]) for part in parts)))
     finally:
         context.progress.finish()
     features, places, points, frame = (torch.cat(values) for values in zip(*parts, strict=True))

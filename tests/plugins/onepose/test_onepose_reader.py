@@ -102,7 +102,7 @@ def test_a_pickle_in_the_sfm_outputs_is_refused_and_never_run(folder, tmp_path):
             return (tmp_path.joinpath("trapped").write_text, ("x",))
 
     np.savez(points_path(folder), keypoints3d=np.array([Trap()], dtype=object))
-    with pytest.raises(DataError, match="keypoints3d|npz"):
+    with pytest.raises(DataError, match="npz"):
         one(folder).reconstruction()
     assert not (tmp_path / "trapped").exists()
 

@@ -141,7 +141,7 @@ def test_with_features_that_know_the_surface_poses_are_found_from_published_anno
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     seen = []
     for view in views[::2]:
-        xy, z = project(view, points)
+        xy, _ = project(view, points)
         centre = -view.cam_T_world[:3, :3].T @ view.cam_T_world[:3, 3]
         shown = np.flatnonzero((points * (centre - points)).sum(axis=1) > 0.2)
         seen.append(Observations(shown, xy[shown]))

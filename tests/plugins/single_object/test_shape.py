@@ -56,10 +56,10 @@ def test_the_constant_shape_is_the_training_object_closest_to_all_others():
     clouds = [sample_surface(CUBE * size, FACES, 300, rng) for size in sizes]
     clouds[3][0] = np.nan
     sequences = [SimpleNamespace(points=lambda c=c: c) for c in clouds]
-    chosen = constant_cloud(SimpleNamespace(sequences=lambda category: sequences), "car")
-    assert np.abs(chosen).max() == pytest.approx(1.0, abs=0.06)
+    chosen = constant_cloud(SimpleNamespace(sequences=lambda category: sequences), "car", 200)
+    assert len(chosen) == 200 and np.abs(chosen).max() == pytest.approx(1.0, abs=0.06)
     empty = SimpleNamespace(sequences=lambda category: [SimpleNamespace(points=lambda: np.empty((0, 3)))])
-    assert constant_cloud(empty, "car") is None
+    assert constant_cloud(empty, "car", 200) is None
 
 
 @pytest.mark.parametrize("vertices", [np.zeros((8, 3)), np.full((8, 3), np.nan)])
