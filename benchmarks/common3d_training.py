@@ -1,10 +1,11 @@
 """Training throughput of Common3D: optimiser steps per second of both stages, and where their time goes.
 
-    python benchmarks/common3d_training.py [--data DATA] [--preset quick] [--steps 20] [--set shape.batch=6] [--json FILE]
+    python benchmarks/common3d_training.py [--data DATA] [--preset quick] [--steps 20] [--set K=V] [--json FILE]
 
 Trains on a small synthetic twin of one category (made where it is missing), throws the weights away. Times are those of
 the calls a step makes, in the order of their share; `rest` is what none of them holds. Calls made inside another one
-count there. Run it alone, with one thread (OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1), or as fits run.
+count there. On a machine that others use, the time of a core says more than steps per second. Run it with one thread
+(OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1), as fits run in a grid.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def workshop(options: argparse.Namespace) -> stages.Workshop:
     assert resolved.shape is not None
     settings: Any = resolved.shape.settings
     device = choose_device(plan.spec.device)
-    settle_numerics(device)
+    settle_numerics(offline=True)
     write_twins(resolved, NullProgress(), True)
     model = build_backbone(resolved, "random" if resolved.weights else "pretrained", device)
     sequences = resolved.train["common3d"].open().sequences(resolved.categories[0])
@@ -108,16 +109,17 @@ def measured(stage: stages.Stage, steps: int) -> dict[str, Any]:
     watched(stage, clock)
     backward = torch.Tensor.backward
     torch.Tensor.backward = clock.timed("backward", backward)  # type: ignore[method-assign]
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     try:
         for number in range(WARM_UP, WARM_UP + steps):
             stage.step(number)
     finally:
         torch.Tensor.backward = backward  # type: ignore[method-assign]
-    seconds = time.perf_counter() - begun
+    seconds, used = time.perf_counter() - begun, time.process_time() - used
     parts = {**clock.seconds, "rest": seconds - sum(clock.seconds.values())}
     shares = sorted(parts.items(), key=lambda part: -part[1])
-    return {"steps_per_second": steps / seconds, "ms": {name: 1e3 * value / steps for name, value in shares}}
+    rates = {"steps_per_second": steps / seconds, "core_ms_per_step": 1e3 * used / steps}
+    return {**rates, "ms": {name: 1e3 * value / steps for name, value in shares}}
 
 
 def main() -> None:
@@ -139,7 +141,8 @@ def main() -> None:
             ("appearance", lambda: stages.AppearanceStage(shop, total, None)),
         ):
             found[name] = measured(make(), options.steps)
-            print(f"{name}: {found[name]['steps_per_second']:.2f} steps/s")
+            core = found[name]["core_ms_per_step"]
+            print(f"{name}: {found[name]['steps_per_second']:.2f} steps/s, {core:.0f} ms of a core each")
             whole = sum(found[name]["ms"].values())
             for part, ms in found[name]["ms"].items():
                 print(f"  {part:<28}{ms:8.1f} ms {100 * ms / whole:5.1f} %")

@@ -49,6 +49,7 @@ class Protocol:
 
     Attributes:
         oracles: the ground truth that the model is given.
+        offers: further ground truths that a shape model may ask for, and their full names: {"depth": "depth:cad"}.
         settings: of the task; what a user sets goes before.
         backbone: what the protocol wishes of the backbone, such as {"grid": 60}; applied where the backbone's settings
             know the key, and what a user sets goes before.
@@ -58,6 +59,7 @@ class Protocol:
     version: int = 1
     summary: str = ""
     oracles: tuple[str, ...] = ()
+    offers: dict[str, str] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     backbone: dict[str, object] = field(default_factory=dict)
 
@@ -191,8 +193,7 @@ class TaskRegistration(Registration):
     `dataset` is what it runs on; where `accepts` names a contract ("view-sets"), `--data FOLDER` may also be any folder
     that another data set providing it recognises. `validation` holds the task's settings that turn to its validation
     data, such as {"split": "val"}, for choices that must not see the test set. `aspect` is what of the features the
-    task measures, one of `ASPECTS`: a leaderboard sets "equivariance" against the others. `offers` maps the ground
-    truths that a shape model may ask for beside the protocol's to their full names, such as {"depth": "depth:cad"}.
+    task measures, one of `ASPECTS`: a leaderboard sets "equivariance" against the others.
     """
 
     kind: ClassVar[str] = "task"
@@ -203,7 +204,6 @@ class TaskRegistration(Registration):
     protocols: tuple[Protocol, ...] = ()
     headline: str = ""  # name of the metric that a leaderboard sorts by
     aspect: str = ""
-    offers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

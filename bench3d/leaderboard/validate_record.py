@@ -196,7 +196,7 @@ def _task(case: Case, record: Record, m: Measurement, strict: bool) -> None:
         )
         return
     shape = None if m.shape_model is None else registered("shape-model", m.shape_model.name)
-    given = oracles_of(task, protocol, shape if isinstance(shape, ShapeModelRegistration) else None)
+    given = oracles_of(protocol, shape if isinstance(shape, ShapeModelRegistration) else None)
     if sorted(record.oracles) != sorted(given):
         sentence = f"Under the protocol {protocol.name} this model is given: {', '.join(given) or 'nothing'}."
         case.say("error", "protocol", sentence, field="oracles", step=AGAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,6 +56,7 @@ class MorphableModel(Model):
         self.capabilities = base.capabilities | {"pose", "mask", "shape"}
         self.canvas = canvas
         self.random_weights = base.random_weights
+        self._latest: tuple[weakref.ref[torch.Tensor], int, str, Instance] | None = None
 
     @abstractmethod
     def instance_of(self, maps: torch.Tensor, category: str) -> Instance:
@@ -109,12 +111,21 @@ class MorphableModel(Model):
         return None if parts["network"] is None else digest_of(parts, net_tensors(network))
 
     def instance(self, batch: ImageBatch, category: str | None) -> Instance:
-        """`instance_of` the batch's base features, computed once per image."""
+        """`instance_of` the batch's base features; kept while the batch lives, as pose, mask and shape all want it."""
         self.network(category)
         assert category is not None
+        images = batch.images
+        if self._latest is not None:
+            seen, version, whose, instance = self._latest
+            if seen() is images and version == images._version and whose == category:
+                return instance
         maps = self.base.features(batch)[0].map.values.to(self.device)
         with torch.inference_mode():
-            return self.instance_of(maps, category)
+            instance = self.instance_of(maps, category)
+        self._latest = None
+        if not images.is_inference():  # such tensors do not count their changes
+            self._latest = weakref.ref(images), images._version, category, instance
+        return instance
 
     def pose(self, batch: ImageBatch, given: Given) -> PoseEstimate:
         """Render-and-compare with exactly the oracles in `given`; see `pose.estimate_pose`."""

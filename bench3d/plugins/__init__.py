@@ -4,7 +4,7 @@ A plugin package names one module in its entry-point group `bench3d`; that modul
 `bench3d.plugins.hooks` (read that file: it is the documentation), usually only `bench3d_register`.
 """
 
-from bench3d.plugins.compatibility import incompatibilities, oracles_of
+from bench3d.plugins.compatibility import incompatibilities, oracles_of, withheld
 from bench3d.plugins.hooks import hookimpl, hookspec
 from bench3d.plugins.loader import load_registry
 from bench3d.plugins.registry import Collision, Failure, Registry
@@ -32,4 +32,5 @@ __all__ = [
     "preset_names",
     "renderer_for",
     "settings_model",
+    "withheld",
 ]

@@ -33,10 +33,9 @@ def incompatibilities(
         missing = [c for c in task.requires if c not in have]
         if missing:
             reasons.append(_lacks(registry, task, missing, shape_model))
-        wants = [o for o in shape_model.oracles if o not in task.offers] if shape_model is not None else []
-        if shape_model is not None and wants:
-            what = " and ".join(wants)
-            reasons.append(f"{shape_model.name} needs the true {what}, which {task.name} does not offer.")
+        if shape_model is not None and all(withheld(p, shape_model) for p in task.protocols):
+            what = " and ".join(shape_model.oracles)
+            reasons += [f"{shape_model.name} needs the true {what}, which {task.name} does not offer."] if what else []
     if task is not None and usual_data:
         fitted = [shape_model, adapter if adapter is not None and adapter.per_category else None]
         reasons += [_no_category(registry, task, one) for one in fitted if one is not None]
@@ -48,13 +47,17 @@ def incompatibilities(
     return reasons
 
 
-def oracles_of(
-    task: TaskRegistration | None, protocol: Protocol | None, shape_model: ShapeModelRegistration | None
-) -> tuple[str, ...]:
+def withheld(protocol: Protocol | None, shape_model: ShapeModelRegistration | None) -> list[str]:
+    """The ground truths that a shape model needs and a protocol does not offer."""
+    offered = protocol.offers if protocol is not None else {}
+    return [name for name in (shape_model.oracles if shape_model is not None else ()) if name not in offered]
+
+
+def oracles_of(protocol: Protocol | None, shape_model: ShapeModelRegistration | None) -> tuple[str, ...]:
     """Every ground truth that a run's model is given: the protocol's, and what its shape model needs beside them."""
-    if task is None or protocol is None:
+    if protocol is None:
         return ()
-    more = [task.offers[name] for name in (shape_model.oracles if shape_model else ()) if name in task.offers]
+    more = [protocol.offers[name] for name in (shape_model.oracles if shape_model else ()) if name in protocol.offers]
     return (*protocol.oracles, *(name for name in more if name not in protocol.oracles))
 
 

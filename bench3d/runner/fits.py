@@ -113,11 +113,14 @@ _KINDS: tuple[_Kind, ...] = ("adapter", "shape-model")
 
 
 def left_out(fitted: Fitted) -> list[str]:
-    """A sentence for each fit and category of whose training data something was left out."""
+    """A sentence for each fit and category of whose training data something was left out, by the reader or the fit."""
     notes = []
-    for job, _ in fitted.artifacts:
-        found = read_note(job.folder).get("left_out") if job.folder is not None else None
-        for category, counts in found.items() if isinstance(found, dict) else ():
+    for job, artifact in fitted.artifacts:
+        noted = read_note(job.folder).get("left_out") if job.folder is not None else None
+        own = artifact.facts.get("left_out")
+        found = [*noted.items()] if isinstance(noted, dict) else []
+        found += [(job.category or ALL, own)] if isinstance(own, dict) and own else []
+        for category, counts in found:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in counts.items())
             notes.append(f"Left out of the training data of {job.component} for {category}: {reasons}.")
     return notes

@@ -71,12 +71,9 @@ class RunPlan(FitPlan):
     @property
     def oracles(self) -> tuple[str, ...]:
         """The ground truth that the model is given: the protocol's, and what its shape model needs beside."""
-        resolved = self.resolved
-        task = None if resolved.task is None else resolved.task.registration
-        shape = None if resolved.shape is None else resolved.shape.registration
-        assert task is None or isinstance(task, TaskRegistration)
+        shape = None if self.resolved.shape is None else self.resolved.shape.registration
         assert shape is None or isinstance(shape, ShapeModelRegistration)
-        return oracles_of(task, resolved.protocol, shape)
+        return oracles_of(self.resolved.protocol, shape)
 
     @property
     def categories(self) -> tuple[str, ...]:

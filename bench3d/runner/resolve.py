@@ -16,7 +16,7 @@ from bench3d.contracts import (
     TaskRegistration,
 )
 from bench3d.errors import CapabilityError, UnknownNameError, UsageError, WeightsError
-from bench3d.plugins import incompatibilities, load_preset, load_registry, load_settings
+from bench3d.plugins import incompatibilities, load_preset, load_registry, load_settings, withheld
 from bench3d.plugins.names import did_you_mean
 from bench3d.records import file_digest
 from bench3d.runner.checkpoints import Checkpoint, split_adapter
@@ -80,6 +80,8 @@ def resolve_spec(spec: RunSpec) -> Resolved:
     preset, shape_settings, wanted = _fitted_settings(shape, scopes.get("shape", {}), spec.synthetic)
     adapter_preset, adapter_settings, _ = _fitted_settings(adapter, scopes.get("adapter", {}), spec.synthetic)
     protocol = None if task is None else _protocol(task, spec.protocol)
+    if protocol is not None and task is not None and shape is not None:
+        _offered(task, protocol, shape)
     sources = find_sources(spec, scopes.get("data", {}), task, None if checkpoint else adapter, shape)
     test = sources.get(task.name) if task is not None else None
     _categories_agree(test, sources, shape)
@@ -100,6 +102,16 @@ def resolve_spec(spec: RunSpec) -> Resolved:
         train={r.name: sources[r.name] for r in (adapter, shape) if r is not None and r.name in sources},
         categories=find_categories(spec, list(sources.values())),
     )
+
+
+def _offered(task: TaskRegistration, protocol: Protocol, shape: ShapeModelRegistration) -> None:
+    """CapabilityError where the shape model needs a ground truth that the protocol keeps to itself."""
+    if missing := withheld(protocol, shape):
+        able = [p.name for p in task.protocols if not withheld(p, shape)]
+        raise CapabilityError(
+            f"{shape.name} needs the true {' and '.join(missing)}, which the protocol {protocol.name} does not give.",
+            f"Choose --protocol {' or '.join(able)}." if able else None,
+        )
 
 
 def _categories_agree(

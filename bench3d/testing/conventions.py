@@ -40,7 +40,7 @@ def check_listed(found: Sequence[Listed]) -> None:
     for one in chosen:
         for path, size in one.images:
             _image(one.id, path, size)
-    checks = {"samples": _samples, "pairs": _pairs, "view_sets": _view_sets, "sequences": _sequences}
+    checks = {"samples": _samples, "pairs": _pairs, "view_sets": _view_sets, "videos": _videos, "sequences": _sequences}
     checks[chosen[0].what]([one.value for one in chosen])
 
 
@@ -87,6 +87,28 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     shared = float(np.prod(np.clip(high - low, 0.0, None)))
     return shared / max(float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - shared, 1e-9)
+
+
+def _videos(videos: Sequence[Any]) -> None:
+    for one in videos:
+        points, hidden = np.asarray(one.points), np.asarray(one.occluded)
+        require(
+            hidden.dtype == bool and hidden.ndim == 2 and hidden.shape[1] == len(one.frames),
+            f"{one.id}: occluded is {hidden.shape} {hidden.dtype}, not (N, {len(one.frames)}) bool.",
+        )
+        require(points.shape == (*hidden.shape, 2), f"{one.id}: points are {points.shape}, not (N, T, 2).")
+        shares = points[~hidden] / np.asarray(one.extent, dtype=np.float64)
+        require(
+            bool(np.isfinite(shares).all()) and bool((np.abs(shares - 0.5) <= 0.51).all()),
+            f"{one.id}: a visible point lies outside the image.",
+            "points are in raster coordinates: (0, 0) is the top left corner, `extent` the bottom right one.",
+        )
+        for frame in one.frames[:_SEEN]:
+            if frame.pixels is not None:
+                pixels = frame.pixels.read()
+                good = pixels.dtype == np.uint8 and pixels.shape == (frame.size[1], frame.size[0], 3)
+                require(good, f"{one.id}: a frame is {pixels.shape} {pixels.dtype}, not (H, W, 3) uint8.")
+        _json(one.id, one.attributes)
 
 
 def _sequences(sequences: Sequence[Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from bench3d.errors import Bench3DError, UsageError
 from bench3d.testing.subjects import CheckFailed
 
-What = Literal["samples", "pairs", "view_sets", "sequences"]
-LISTS: tuple[What, ...] = ("samples", "pairs", "view_sets", "sequences")
+What = Literal["samples", "pairs", "view_sets", "videos", "sequences"]
+LISTS: tuple[What, ...] = ("samples", "pairs", "view_sets", "videos", "sequences")
 """Methods of the contracts that list something; a reader has at least one of them."""
 SPLITS = ("test", "plain", "val", "train")
 _SPLIT = ("samples", "pairs")
@@ -46,7 +46,7 @@ def methods(reader: Any) -> list[What]:
     if not found:
         raise CheckFailed(
             f"{type(reader).__name__} has none of the methods {', '.join(LISTS)}.",
-            "See the contracts PoseDataset, KeypointPairDataset, ViewSetDataset and MultiviewSource.",
+            "See the contracts PoseDataset, KeypointPairDataset, ViewSetDataset, TrackedVideoDataset and MultiviewSource.",
         )
     return found
 
@@ -79,5 +79,8 @@ def _listed(reader: Any, what: What, category: str) -> Iterator[Listed]:
             yield Listed(what, one.id, one.category, one.cluster, sides, one)
         elif what == "view_sets":
             yield Listed(what, one.id, None, one.id, tuple((v.image, v.size) for v in one.views), one)
+        elif what == "videos":
+            files = tuple((f.path, f.size) for f in one.frames if f.pixels is None)
+            yield Listed(what, one.id, None, one.cluster, files, one)
         else:
             yield Listed(what, one.name, one.category, one.name, tuple((f.image, f.size) for f in one.frames), one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -186,7 +186,7 @@ def one_category(category: str) -> None:
         raise UsageError(f"OnePose-LowTexture has no category {category!r}.", 'It knows one, "all".')
 
 
-def _unique_tracks(load: partial[Reconstruction]) -> tuple[Observations, ...]:
+def _unique_tracks(load: Callable[[], Reconstruction]) -> tuple[Observations, ...]:
     """Observations with every point once, ids ascending: of a point that a view saw twice the first sighting."""
     out = []
     for seen in load().observations:

@@ -48,7 +48,6 @@ def track(
         typer.Option("--set", metavar="SCOPE.KEY=VALUE", help="A setting of the backbone or of the tracker (task)."),
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes CUDA where it works.")] = Device.auto,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of unexpected errors.")] = False,
 ) -> None:
     """Follow points through a video of your own and draw them over it.
 

@@ -19,7 +19,8 @@ from bench3d.files import atomic_path, make_folder, write_bytes
 from bench3d_plugins.point_tracking.drawing import png
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-CODECS = {".mp4": ("avc1", "mp4v"), ".mov": ("avc1", "mp4v"), ".avi": ("MJPG",), ".webm": ("VP90", "VP80"), ".mkv": ("mp4v",)}
+CODECS = {".mp4": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
+"""What every OpenCV wheel can write, by suffix."""
 FOLDER_FPS = 12.0
 HINT = "Name a video that OpenCV can read (mp4, avi, webm, ...), a .gif, or a folder of frames."
 
@@ -137,18 +138,12 @@ def open_sink(path: Path, size: tuple[int, int], fps: float) -> Iterator[Sink]:
         make_folder(path)
         yield _FolderSink(path)
         return
-    make_folder(path.parent)
     with atomic_path(path) as partial:
-        draft = partial.with_name(partial.name + suffix)  # OpenCV and Pillow go by the suffix
+        sink: _GifSink | _VideoSink = _GifSink(partial, fps) if suffix == ".gif" else _VideoSink(partial, size, fps)
         try:
-            sink: _GifSink | _VideoSink = _GifSink(draft, fps) if suffix == ".gif" else _VideoSink(draft, size, fps)
-            try:
-                yield sink
-            finally:
-                sink.close()
-            draft.replace(partial)
+            yield sink
         finally:
-            draft.unlink(missing_ok=True)
+            sink.close()
 
 
 class _FolderSink:
@@ -178,15 +173,13 @@ class _VideoSink:
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
         # Most codecs want even sides.
         self.size = (size[0] // 2 * 2, size[1] // 2 * 2)
-        for name in CODECS[path.suffix.lower()]:
-            self.writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*name), fps, self.size)
-            if self.writer.isOpened():
-                return
-            self.writer.release()
-        raise OutputError(
-            f"OpenCV has no codec here to write {path.suffix} ({', '.join(CODECS[path.suffix.lower()])}).",
-            "Choose --out with .avi, .gif, or without a suffix for a folder of frames.",
-        )
+        codec = CODECS[path.suffix.lower()]
+        self.writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, self.size)
+        if not self.writer.isOpened():
+            raise OutputError(
+                f"OpenCV has no codec here to write {path.suffix} ({codec}).",
+                "Choose --out with .avi, .gif, or without a suffix for a folder of frames.",
+            )
 
     def add(self, pixels: np.ndarray) -> None:
         part = pixels[: self.size[1], : self.size[0]]

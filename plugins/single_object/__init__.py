@@ -13,11 +13,14 @@ COMMON3D = "Sommer et al., Common3D, CVPR 2025"
 PASCAL3D = f"{COMMON3D}; Xiang et al., PASCAL3D+, WACV 2014"
 OBJECTNET3D = f"{COMMON3D}; Xiang et al., ObjectNet3D, ECCV 2016"
 OFFERS = {"depth": "depth:cad"}
+"""Depth is one of the true camera: only protocols that give translation and intrinsics away offer it."""
+
 POSE_PROTOCOLS = (
     Protocol(
         name="paper",
         summary="Common3D's: crop by the true mask, translation and camera given; the rotation is asked",
         oracles=("translation", "intrinsics", "crop-mask:cad", "category"),
+        offers=dict(OFFERS),
     ),
     Protocol(
         name="box2d",
@@ -30,6 +33,7 @@ MASK_PROTOCOLS = (
         name="paper",
         summary="Common3D's: crop by the true mask; the mask at the estimated rotation, true translation and camera",
         oracles=("translation", "intrinsics", "crop-mask:cad", "category"),
+        offers=dict(OFFERS),
     ),
     Protocol(
         name="box2d",
@@ -82,7 +86,6 @@ def _pose(name: str, dataset: str, where: str, settings: str, citation: str) -> 
         headline="accuracy@30deg",
         aspect="pose",
         protocols=POSE_PROTOCOLS,
-        offers=dict(OFFERS),
         licence=LICENCE,
         citation=citation,
     )
@@ -99,7 +102,6 @@ def _masks(name: str, dataset: str, where: str, settings: str, citation: str) ->
         headline="IoU",
         aspect="segmentation",
         protocols=MASK_PROTOCOLS,
-        offers=dict(OFFERS),
         licence=LICENCE,
         citation=citation,
     )

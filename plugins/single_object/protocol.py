@@ -72,12 +72,9 @@ def prepare(
 
 
 def refuse(protocol: Protocol, wanted: frozenset[str]) -> None:
-    """CapabilityError where a model wants what the protocol cannot give.
-
-    A depth map is one of the true camera: with it, translation and intrinsics are given away.
-    """
+    """CapabilityError where a model wants what the protocol does not offer."""
     for name in sorted(wanted):
-        if name != "depth" or not {"translation", "intrinsics"} <= set(protocol.oracles):
+        if name not in protocol.offers:
             raise CapabilityError(
                 f"The model asks for the true {name}, which the protocol {protocol.name} does not give.",
                 "Choose --protocol paper, or another shape model.",

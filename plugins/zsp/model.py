@@ -131,6 +131,7 @@ class ZSPModel(Model):
             self.settings.trials,
             self.settings.inlier_distance,
             rng,
+            self.settings.scale_range,
         )
         seen = Found(*nowhere, view=view, similarity=float(matches.similarity.sum()), pairs=len(matches.view))
         if fit is None:
@@ -163,5 +164,7 @@ def _stack(arrays: list[np.ndarray]) -> torch.Tensor:
 
 def _who_gives_depth() -> str:
     tasks = load_registry().registrations("task")
-    able = sorted(t.name for t in tasks if isinstance(t, TaskRegistration) and "depth" in t.offers)
+    able = sorted(
+        t.name for t in tasks if isinstance(t, TaskRegistration) and any("depth" in p.offers for p in t.protocols)
+    )
     return f"Tasks that give it: {', '.join(able)}." if able else "No installed task gives it."

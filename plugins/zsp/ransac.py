@@ -10,8 +10,8 @@ from bench3d.geometry.similarity import apply_similarity, split_similarity, umey
 
 SAMPLES = 4
 """Pairs of a hypothesis (published)."""
-SMALLEST, LARGEST = 0.2, 5.0
-"""Scales of a hypothesis that are taken: both sides are in canonical units; a tiny one puts all points in one spot."""
+SMALLEST, LARGEST = 1e-3, 1e3
+"""Scales beyond are of points that fall together on one side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,12 @@ class Fit:
 
 
 def similarity_ransac(
-    source: np.ndarray, target: np.ndarray, trials: int, distance: float, rng: np.random.Generator
+    source: np.ndarray,
+    target: np.ndarray,
+    trials: int,
+    distance: float,
+    rng: np.random.Generator,
+    scale_range: tuple[float, float] | None = None,
 ) -> Fit | None:
     """The similarity target = s R source + t that most pairs support, refitted to these; None where none has four.
 
@@ -33,15 +38,18 @@ def similarity_ransac(
         distance: a pair whose residual |s R source + t - target| is below it supports a hypothesis; of equally
             supported ones the one with the smaller residuals wins.
         rng: all draws.
+        scale_range: hypotheses of other scales are dropped. Without it a small scale, which gathers all points in a
+            spot, often finds more support than the true one.
     """
     count = len(source)
+    smallest, largest = scale_range or (SMALLEST, LARGEST)
     if count < SAMPLES:
         return None
     drawn = rng.random((trials, count)).argpartition(SAMPLES - 1, axis=1)[:, :SAMPLES]
     hypotheses = umeyama(source[drawn], target[drawn])
     with np.errstate(invalid="ignore"):
         scales, _, _ = split_similarity(hypotheses)
-        sound = np.isfinite(hypotheses).all(axis=(1, 2)) & (scales >= SMALLEST) & (scales <= LARGEST)
+        sound = np.isfinite(hypotheses).all(axis=(1, 2)) & (scales >= smallest) & (scales <= largest)
     hypotheses = hypotheses[sound]
     if not len(hypotheses):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench3d.morphable.settings import Positive
 
@@ -30,3 +30,14 @@ class ZSPSettings(BaseModel):
     inlier_distance: float = Field(
         0.2, gt=0, description="a pair within it supports a hypothesis", json_schema_extra={"fit": False}
     )
+    scale_range: tuple[float, float] | None = Field(
+        None,
+        description="of the image's object over the reference's; None: any (published), often a small wrong one",
+        json_schema_extra={"fit": False},
+    )
+
+    @model_validator(mode="after")
+    def _scales_in_order(self) -> ZSPSettings:
+        if self.scale_range is not None and not 1e-3 <= self.scale_range[0] <= self.scale_range[1] <= 1e3:
+            raise ValueError("scale_range must be two numbers from 0.001 to 1000, the smaller first")
+        return self

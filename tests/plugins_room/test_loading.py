@@ -9,7 +9,7 @@ import pytest
 
 from bench3d.contracts import BackboneRegistration, Protocol, ShapeModelRegistration, TaskRegistration
 from bench3d.errors import PluginError, UnknownNameError, UsageError
-from bench3d.plugins import incompatibilities, load_registry, oracles_of, renderer_for
+from bench3d.plugins import incompatibilities, load_registry, oracles_of, renderer_for, withheld
 from bench3d.plugins.names import nearest
 from bench3d.plugins.registry import Registry
 
@@ -175,12 +175,14 @@ def test_a_shape_model_that_asks_for_an_oracle_runs_where_it_is_offered_and_the_
     assert incompatibilities(registry, backbone, None, curious, task) == [
         "morph needs the true depth, which pose does not offer."
     ]
-    offering = replace(task, offers={"depth": "depth:cad"})
+    (strict,) = task.protocols
+    open_one = replace(strict, name="open", offers={"depth": "depth:cad"})
+    offering = replace(task, protocols=(strict, open_one))
     assert incompatibilities(registry, backbone, None, curious, offering) == []
-    (protocol,) = offering.protocols
-    assert oracles_of(offering, protocol, curious) == ("category", "depth:cad")
-    assert oracles_of(offering, protocol, None) == ("category",)
-    assert oracles_of(None, None, curious) == ()
+    assert (withheld(strict, curious), withheld(open_one, curious)) == (["depth"], [])
+    assert oracles_of(open_one, curious) == ("category", "depth:cad")
+    assert oracles_of(open_one, None) == ("category",)
+    assert oracles_of(None, curious) == ()
 
 
 RENDERERS = """

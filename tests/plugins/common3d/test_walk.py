@@ -64,7 +64,7 @@ def test_a_walk_starts_at_the_mean_and_goes_both_ways(fitted) -> None:
 
 
 def test_an_artifact_from_before_is_read_and_says_that_it_has_none(fitted, tmp_path: Path) -> None:
-    network, settings, out = fitted
+    _, settings, out = fitted
     older = {name: value for name, value in load_file(out / WEIGHTS).items() if name not in VARIATION}
     for name in ("artifact.json", WEIGHTS):
         (tmp_path / name).write_bytes((out / name).read_bytes())

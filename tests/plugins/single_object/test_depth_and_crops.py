@@ -25,7 +25,8 @@ def test_depth_is_the_distance_along_the_axis_at_pixel_centres(tmp_path):
 
 
 def test_only_a_model_that_asks_for_depth_is_given_it_and_only_by_the_paper(tmp_path):
-    assert load_registry().get("task", "pascal3d-pose").offers == {"depth": "depth:cad"}
+    paper, box2d = load_registry().get("task", "pascal3d-pose").protocols
+    assert (paper.offers, box2d.offers) == ({"depth": "depth:cad"}, {})
     samples = [sample(tmp_path, n, 30.0 * n) for n in range(2)]
     model, task = Knowing(samples), make("pascal3d-pose")
     task.prepare(model, "car", None)

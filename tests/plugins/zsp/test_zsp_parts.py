@@ -68,6 +68,9 @@ def test_ransac_finds_a_planted_similarity_among_outliers(seed: int) -> None:
     assert found_scale == pytest.approx(scale, rel=0.03)
     assert np.allclose(moved, [0.1, -0.2, 4], atol=0.03)
     assert fit.inliers[25:].all()
+    narrow = (0.5 * scale, 0.9 * scale)
+    within = similarity_ransac(source, target, 500, 0.1, np.random.default_rng(1), narrow)
+    assert within is None or within.inliers.sum() < fit.inliers.sum()
     again = similarity_ransac(source, target, 500, 0.1, np.random.default_rng(1))
     assert again is not None
     assert np.array_equal(fit.transform, again.transform)
