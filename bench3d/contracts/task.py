@@ -91,7 +91,8 @@ class Task(ABC):
         `groups` may hold a mapping such as {"azimuth": "330-30"}: the host scores every bin as well. `parts` may hold
         columns (see MetricSpec); its own `groups` are columns of bin names, its `cluster` a column that replaces the
         sample's. `binned` may hold {"motion": {"fast": {"AJ": 0.2}}}: what replaces the sample's own values in a bin
-        of the parts' groups, for a value that is no mean of the parts. Keys that end in `_ms` are milliseconds of a part of the work. Samples have an attribute `id`.
+        of the parts' groups, for a value that is no mean of the parts. Keys that end in `_ms` are milliseconds of a
+        part of the work. Samples have an attribute `id`.
         """
 
     def notes(self) -> Sequence[str]:

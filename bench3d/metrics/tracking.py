@@ -1,9 +1,9 @@
 """Metrics of point tracking as TAP-Vid defines them (Doersch et al., NeurIPS 2022; protocol page tasks.md c).
 
 Conventions: pixels of an image of 256x256; a point counts as found where its squared distance is strictly below the
-squared threshold (1, 2, 4, 8, 16 pixels); every frame but the query's (`strided`) or every later frame (`first`) counts.
-A video's measures are ratios of counts over all its points, a data set's the plain mean over videos. Without anything to
-count a ratio is NaN, and so is what is made of it.
+squared threshold (1, 2, 4, 8, 16 pixels); every frame but the query's (`strided`) or every later one (`first`) counts.
+A video's measures are ratios of counts over all its points, a data set's the plain mean over videos. Without anything
+to count a ratio is NaN, and so is what is made of it.
 """
 
 from __future__ import annotations

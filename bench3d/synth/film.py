@@ -14,7 +14,17 @@ import numpy as np
 
 from bench3d.synth.instances import Instance
 from bench3d.synth.lighting import corner_normals
-from bench3d.synth.scene import CREASE, KEY_SIZE, OPEN_DIRECTIONS, OPEN_SIZE, Scene, Style, dome, raster_view, shadow_maps
+from bench3d.synth.scene import (
+    CREASE,
+    KEY_SIZE,
+    OPEN_DIRECTIONS,
+    OPEN_SIZE,
+    Scene,
+    Style,
+    dome,
+    raster_view,
+    shadow_maps,
+)
 from bench3d.synth.seeds import Seed, rng_of
 from bench3d.synth.shading import shade
 from bench3d.synth.studio import Studio

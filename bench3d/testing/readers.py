@@ -46,7 +46,7 @@ def methods(reader: Any) -> list[What]:
     if not found:
         raise CheckFailed(
             f"{type(reader).__name__} has none of the methods {', '.join(LISTS)}.",
-            "See the contracts PoseDataset, KeypointPairDataset, ViewSetDataset, TrackedVideoDataset and MultiviewSource.",
+            "See the contracts PoseDataset, KeypointPairDataset, ViewSetDataset, TrackedVideoDataset, MultiviewSource.",
         )
     return found
 

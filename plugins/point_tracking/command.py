@@ -53,7 +53,10 @@ def track(
 
     Example: bench3d track clip.mp4 --points 120,80 200,90 --backbone dinov2 --out overlay.mp4 --csv tracks.csv
     """
-    from bench3d_plugins.point_tracking.own_video import Job, run  # loads torch: after the options are known to be right
+    from bench3d_plugins.point_tracking.own_video import (
+        Job,
+        run,
+    )  # loads torch: after the options are known to be right
 
     scopes = parse_set(settings or [])
     if strange := sorted(set(scopes) - {"backbone", "task"}):
@@ -74,7 +77,11 @@ def track(
     if len(job.points) == 0 and grid is None:
         raise UsageError("No point is given.", "Add --points X,Y, or --grid 8 for a grid of points.")
     chosen = load_settings(registration, overrides=scopes.get("backbone"), wanted={"stride": "half"})
-    told = run(job, lambda where: registry.create("backbone", backbone, weights=weights, settings=chosen, device=where), device.value)
+    told = run(
+        job,
+        lambda where: registry.create("backbone", backbone, weights=weights, settings=chosen, device=where),
+        device.value,
+    )
     for line in told:
         typer.echo(line)
 

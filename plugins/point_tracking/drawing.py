@@ -63,9 +63,7 @@ def _trail(
             cv2.line(picture, _at(path[k]), _at(path[k + 1]), colour, thick, cv2.LINE_AA, SUBPIXEL)
 
 
-def _point(
-    picture: np.ndarray, xy: np.ndarray, hidden: bool, colour: tuple[int, int, int], radius: float
-) -> None:
+def _point(picture: np.ndarray, xy: np.ndarray, hidden: bool, colour: tuple[int, int, int], radius: float) -> None:
     long, unit = round(radius * (1 << SUBPIXEL)), 1 << SUBPIXEL
     if hidden:
         cv2.circle(picture, _at(xy), long, BLACK, 3, cv2.LINE_AA, SUBPIXEL)

@@ -88,6 +88,8 @@ def _joined(maps: Sequence[WeightedMap]) -> torch.Tensor:
     for one in maps:
         values = F.normalize(one.map.values, dim=1, eps=TINY)
         if values.shape[2:] != size:
-            values = F.normalize(F.interpolate(values, size=size, mode="bilinear", align_corners=False), dim=1, eps=TINY)
+            values = F.normalize(
+                F.interpolate(values, size=size, mode="bilinear", align_corners=False), dim=1, eps=TINY
+            )
         parts.append(values * one.weight**0.5)
     return torch.cat(parts, dim=1)[0]

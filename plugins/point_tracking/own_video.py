@@ -61,9 +61,7 @@ def run(job: Job, make: Callable[[str], Model], device: str) -> list[str]:
             start = job.frame - job.span[0]
             if not 0 <= start < video.length:
                 last = job.span[0] + video.length - 1
-                raise UsageError(
-                    f"--frame {job.frame}: the frames are {job.span[0]} to {last}.", "They count from 0."
-                )
+                raise UsageError(f"--frame {job.frame}: the frames are {job.span[0]} to {last}.", "They count from 0.")
             with torch.inference_mode():
                 places, hidden = follow(video, np.full(len(asked), start), asked, job.tracker)
             work = bars.add_task("drawing", total=video.length)

@@ -26,7 +26,9 @@ def pictures(
     """Writes NN-<AJ>-<video>.png for videos from the worst to the best."""
     scored = [n for n, value in enumerate(values) if value["AJ"] is not None]
     ordered = sorted(scored, key=lambda n: (values[n]["AJ"], samples[n].id))
-    chosen = [ordered[i] for i in sorted({round(k) for k in np.linspace(0, len(ordered) - 1, VIDEOS)})] if ordered else []
+    chosen = (
+        [ordered[i] for i in sorted({round(k) for k in np.linspace(0, len(ordered) - 1, VIDEOS)})] if ordered else []
+    )
     for number, n in enumerate(chosen, start=1):
         with torch.inference_mode():
             places, hidden, _ = task.predict(samples[n])
@@ -46,7 +48,5 @@ def strip(sample: Sample, places: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         pixels = frame_pixels(sample.video.frames[frame])
         scale = np.array([pixels.shape[1], pixels.shape[0]]) / 256
         truth = np.where(sample.occluded[rows, frame, None], np.nan, sample.points[rows, frame]) * scale
-        parts.append(
-            draw_frame(pixels, places[rows, frame] * scale, hidden[rows, frame], height=HEIGHT, truth=truth)
-        )
+        parts.append(draw_frame(pixels, places[rows, frame] * scale, hidden[rows, frame], height=HEIGHT, truth=truth))
     return np.concatenate(parts, axis=1)

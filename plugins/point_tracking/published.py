@@ -67,9 +67,7 @@ class _Disc:
         return ((cells + 0.5) * weight[..., None]).sum(dim=1)
 
 
-def _median_return(
-    disc: _Disc, found: torch.Tensor, places: torch.Tensor, anchors: torch.Tensor
-) -> torch.Tensor:
+def _median_return(disc: _Disc, found: torch.Tensor, places: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
     """(N, T) median over a point's anchor frames of the input pixels between where the feature found in frame t is
     matched in the anchor frame and the point's place there; of an even number the lower one.
     """

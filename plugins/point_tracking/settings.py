@@ -16,18 +16,18 @@ class TrackerSettings(BaseModel):
 
     tracker: Literal["cycle", "published"] = Field(
         default="cycle",
-        description="published: DINO-Tracker's raw-feature tracker as 3DCorrEnhance (ICLR'25) runs it; cycle: ours, from "
-        "frame to frame outwards from the query with a weak motion prior, positions between cells, visible where the "
+        description="published: DINO-Tracker's raw-feature tracker as 3DCorrEnhance (ICLR'25) runs it; cycle: "
+        "ours, from frame to frame outwards from the query with a weak motion prior, positions between cells, visible where the "
         "match back hits the query",
     )
     motion: float = Field(
         default=0.2, ge=0, description="cycle: what a point that jumps loses in similarity at most (0: no motion prior)"
     )
-    reach: float = Field(
-        default=16.0, gt=0, description="cycle: pixels a frame at which the whole of `motion` is lost"
-    )
+    reach: float = Field(default=16.0, gt=0, description="cycle: pixels a frame at which the whole of `motion` is lost")
     cycle: float = Field(
-        default=16.0, gt=0, description="cycle: a point is visible where matching back ends this near to the query (pixels)"
+        default=16.0,
+        gt=0,
+        description="cycle: a point is visible where matching back ends this near to the query (pixels)",
     )
     subcell: bool = Field(default=True, description="cycle: place the peak between cells (a parabola along each axis)")
     radius: float = Field(default=35.0, gt=0, description="published: radius of the soft-argmax, input pixels")

@@ -12,9 +12,7 @@ from bench3d_plugins.point_tracking.features import VideoFeatures
 from bench3d_plugins.point_tracking.published import track_published
 from bench3d_plugins.point_tracking.settings import TrackerSettings
 
-Tracker = Callable[
-    [VideoFeatures, torch.Tensor, torch.Tensor, TrackerSettings], tuple[torch.Tensor, torch.Tensor]
-]
+Tracker = Callable[[VideoFeatures, torch.Tensor, torch.Tensor, TrackerSettings], tuple[torch.Tensor, torch.Tensor]]
 TRACKERS: dict[str, Tracker] = {"cycle": track_cycle, "published": track_published}
 
 

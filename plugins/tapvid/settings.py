@@ -14,6 +14,6 @@ class TapVidSettings(BaseModel):
 
     layout: Literal["auto", "official", "dino-tracker"] = Field(
         default="auto",
-        description="official: tapvid_davis.pkl, frames inside; dino-tracker: tapvid_davis_data_strided.pkl with strided "
-        "queries, frames as images; auto: the one that is there, official where both are",
+        description="official: tapvid_davis.pkl, frames inside; dino-tracker: tapvid_davis_data_strided.pkl with "
+        "strided queries, frames as images; auto: the one that is there, official where both are",
     )

@@ -58,9 +58,7 @@ def _side(path: Path, number: int, values: dict[Any, Any], field: str) -> float:
     return float(side)
 
 
-def _queries(
-    path: Path, number: int, values: dict[Any, Any], length: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _queries(path: Path, number: int, values: dict[Any, Any], length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (N, T, 2), occlusion (N, T) and query frames (N,) of all groups, in the file's order of groups."""
     for field in GROUPS:
         require(path, number, values, field)

@@ -14,8 +14,8 @@ class TimmSettings(BackboneSettings):
 
     stride: Annotated[int, Field(ge=1)] | Literal["half"] | None = Field(
         default=None,
-        description="input pixels between two patches, less than the patch for overlapping ones (a finer map of the same "
-        "network, position embedding interpolated); half: half a patch where patches can overlap; none: the patch",
+        description="input pixels between two patches, less than the patch for overlapping ones (a finer map of the "
+        "same network, position embedding interpolated); half: half a patch where patches can overlap; none: the patch",
     )
 
     @model_serializer(mode="wrap")
