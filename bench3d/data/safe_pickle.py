@@ -61,7 +61,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
 class _Name:
     """A name out of `ALLOWED`."""
 
-    means: Literal["array", "frombuffer", "scalar", "dtype", "ndarray", "encode"]
+    means: Literal["array", "frombuffer", "scalar", "dtype", "ndarray", "encode", "empty"]
 
 
 ALLOWED: dict[tuple[str, str], _Name] = {
@@ -71,6 +71,7 @@ ALLOWED: dict[tuple[str, str], _Name] = {
     ("numpy", "ndarray"): _Name("ndarray"),
     ("numpy", "dtype"): _Name("dtype"),
     ("_codecs", "encode"): _Name("encode"),
+    ("__builtin__", "bytes"): _Name("empty"),  # no bytes, in the older protocols
 }
 """The names that a pickle may hold: what NumPy writes for arrays, scalars and their types."""
 
@@ -136,7 +137,9 @@ class _Machine:
 
     def marked(self) -> list[Any]:
         """Everything above the last mark, which goes too."""
-        at = len(self.stack) - 1 - next(n for n, value in enumerate(reversed(self.stack)) if value is MARK)
+        at = next((n for n in range(len(self.stack) - 1, -1, -1) if self.stack[n] is MARK), None)
+        if at is None:
+            raise Refused("its stack runs empty")
         found = self.stack[at + 1 :]
         del self.stack[at:]
         return found
@@ -224,6 +227,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "scalar": _scalar,
     "dtype": _type,
     "encode": _encode,
+    "empty": lambda machine: b"",
 }
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from bench3d.errors import Bench3DError
 from bench3d.morphable.heads import FeatureAdapter, LatentEncoder
+from bench3d.morphable.networks import FeatureNetwork
 from bench3d.morphable.pose import Instance
 from bench3d_plugins.common3d.fields import Deformation, FeatureField, SignedDistance, unit
 from bench3d_plugins.common3d.marching import MarchingTetrahedra
@@ -17,7 +18,7 @@ from bench3d_plugins.common3d.tetgrid import build_grid
 VARIATION = ("latent_mean", "latent_directions", "latent_deviations")
 
 
-class Common3DNetwork(nn.Module):
+class Common3DNetwork(FeatureNetwork):
     """Networks of one category. Object coordinates are canonical (x left, y back, z up).
 
     After a fit `set_variation` keeps how its training instances varied; it is empty before.
@@ -27,8 +28,6 @@ class Common3DNetwork(nn.Module):
         channels: C of the backbone's feature maps.
     """
 
-    feature_mean: torch.Tensor
-    feature_std: torch.Tensor
     raw_mean: torch.Tensor
     raw_basis: torch.Tensor
     latent_mean: torch.Tensor
@@ -36,10 +35,9 @@ class Common3DNetwork(nn.Module):
     latent_deviations: torch.Tensor
 
     def __init__(self, settings: Common3DSettings, channels: int) -> None:
-        super().__init__()
+        super().__init__(channels, settings.standardise)
         s = settings
         self.settings = settings
-        self.channels = channels
         kept = channels if s.raw_channels is None else min(s.raw_channels, channels)
         self.dim = s.adapter_widths[-1] if s.adapter else kept
         field = (s.mlp_width, s.mlp_layers, s.encoding_octaves, s.encoding_scale)
@@ -58,8 +56,6 @@ class Common3DNetwork(nn.Module):
         self.adapter = adapter if s.adapter else None
         self.latent_encoder = encoder if s.instance_deformation else None
         self.background = nn.Parameter(torch.randn(self.dim))
-        self.register_buffer("feature_mean", torch.zeros(channels))
-        self.register_buffer("feature_std", torch.ones(channels))
         if self.dim < channels and not s.adapter:
             self.register_buffer("raw_mean", torch.zeros(channels))
             self.register_buffer("raw_basis", torch.eye(channels)[: self.dim])
@@ -67,11 +63,6 @@ class Common3DNetwork(nn.Module):
         self.register_buffer("latent_directions", torch.zeros(0, 0))
         self.register_buffer("latent_deviations", torch.zeros(0))
         self._template: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def set_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        """Per-channel mean and standard deviation (C,) of the training features, for `standardise`."""
-        self.feature_mean.copy_(mean)
-        self.feature_std.copy_(std.clamp_min(1e-6))
 
     def set_raw_basis(self, mean: torch.Tensor, basis: torch.Tensor) -> None:
         """Mean (C,) and principal directions (`dim`, C) of the training features, for `raw_channels`."""
@@ -83,22 +74,17 @@ class Common3DNetwork(nn.Module):
         self.latent_mean, self.latent_directions = mean.to(self.background), directions.to(self.background)
         self.latent_deviations = deviations.to(self.background)
 
-    def _inputs(self, maps: torch.Tensor) -> torch.Tensor:
-        if self.settings.standardise:
-            maps = (maps - self.feature_mean[:, None, None]) / self.feature_std[:, None, None]
-        return maps.contiguous(memory_format=torch.channels_last)
-
     def adapt(self, maps: torch.Tensor) -> torch.Tensor:
         """Backbone features (B, C, h, w) -> (B, D, H, W), channels of length 1."""
         if self.adapter is not None:
-            return self.adapter(self._inputs(maps))
+            return self.adapter(self.inputs(maps))
         if self.dim < self.channels:
             maps = torch.einsum("dc,bchw->bdhw", self.raw_basis, maps - self.raw_mean[:, None, None])
         return F.normalize(maps, dim=1)
 
     def latent(self, maps: torch.Tensor) -> torch.Tensor | None:
         """Backbone features (B, C, h, w) -> latent codes (B, L); None where the template is rigid."""
-        return None if self.latent_encoder is None else self.latent_encoder(self._inputs(maps))
+        return None if self.latent_encoder is None else self.latent_encoder(self.inputs(maps))
 
     def extract(self, shift: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """The template with gradients: vertices (V, 3), faces (F, 3) int32. `shift` (3,) moves the whole grid.

@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from bench3d.morphable.settings import FitSettings, Positive, Weight
+from bench3d.morphable.settings import FitSettings, HeadSettings, Positive, StageSettings, Weight
 
 LATER: dict[str, JsonValue] = {"later": True}
 """Of settings that fits were made without: at their defaults they are no part of a recipe or an identity."""
 
 
-class Common3DSettings(FitSettings):
+class Common3DSettings(FitSettings, HeadSettings, StageSettings):
     """Everything that decides a fit or an inference. Lengths are in canonical units unless a name says pixels."""
 
     check_settings: ClassVar[Mapping[str, Any]] = {
@@ -51,11 +51,7 @@ class Common3DSettings(FitSettings):
     mlp_width: Positive = 256
     mlp_layers: Annotated[int, Field(ge=2)] = 5
 
-    # Heads on the frozen features.
-    standardise: bool = False
-    adapter_widths: tuple[Positive, Positive, Positive] = (512, 512, 128)
-    adapter_dilation: tuple[Positive, Positive, Positive] = (1, 1, 1)
-    adapter_upsample: bool = True
+    # The latent encoder on the frozen features, and what holds for every feature; the adapter's settings are inherited.
     latent_width: Positive = 256
     latent_blocks: Positive = 4
     latent_dim: Positive = 256
@@ -97,22 +93,17 @@ class Common3DSettings(FitSettings):
     appearance_jitter: bool = True  # whether the grid is shifted in stage 2 as well
     labels_move_geometry: bool = True  # whether the appearance loss also reaches the deformation
 
-    # Schedule; iterations, where given, stand instead of epochs. One iteration is one optimiser step.
+    # Schedule; iterations, where given, stand instead of epochs. The optimiser's settings are inherited.
     template_epochs: Positive = 20
     appearance_epochs: Positive = 20
     template_iterations: Positive | None = None
     appearance_iterations: Positive | None = None
     template_batch: Positive | None = None  # None: as `batch`
-    accumulate: Positive = 2
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     template_learning_rate: Annotated[float, Field(gt=0)] | None = None  # None: as `learning_rate`
     # Of deformation and latent encoder; None: as `learning_rate`.
     deformation_learning_rate: Annotated[float, Field(gt=0)] | None = None
-    learning_rate_schedule: Literal["constant", "one_cycle"] = "constant"
-    weight_decay: Weight = 1e-4
     precision: Literal["float32", "bfloat16"] = "float32"  # of the heads in training; inference is float32
     validate_every: Positive | None = None  # iterations of stage 2; None: once an epoch
-    checkpoint_seconds: Annotated[float, Field(gt=0, json_schema_extra={"identity": False})] = 60.0
 
     # Inference; what decides a pose is inherited, `temperature` is that of the training logits too.
     # Weight of the adapter's map beside the backbone's in correspondence.
@@ -120,8 +111,8 @@ class Common3DSettings(FitSettings):
 
     @model_validator(mode="after")
     def _ordered(self) -> Common3DSettings:
-        if any(width % 4 for width in (*self.adapter_widths, self.latent_width)):
-            raise ValueError("adapter_widths and latent_width must be multiples of 4 (bottlenecks shrink to a quarter)")
+        if self.latent_width % 4:
+            raise ValueError("latent_width must be a multiple of 4 (bottlenecks shrink to a quarter)")
         if self.adapter and self.appearance_loss == "reconstruction":
             raise ValueError(
                 "appearance_loss reconstruction needs adapter false (a learnt head would make all features equal)"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bench3d.fit.draws import derived_generator, epoch_indices, learning_rate
 from bench3d.morphable.pool import ViewPool
+from bench3d.morphable.stage import Loss, Stage, to_clip
 from bench3d.morphable.views import ViewBatch
 from bench3d.render.operators import unique_edges
 from bench3d_plugins.common3d import losses
@@ -21,8 +20,6 @@ from bench3d_plugins.common3d.settings import Common3DSettings
 if TYPE_CHECKING:
     from bench3d.contracts import Renderer
     from bench3d.morphable.validation import Validator
-
-Loss = tuple[float, torch.Tensor]
 
 LEAST_INSIDE = 8  # grid vertices that must stay inside the surface
 
@@ -43,76 +40,17 @@ class Workshop:
     seed: int
 
 
-class Stage(ABC):
-    """One Adam over the parameter groups of a stage; `losses` names what it minimises.
+class WorkshopStage(Stage):
+    """A stage with the losses that both have."""
 
-    A group's "share" is its learning rate in units of the stage's.
-    """
-
-    name: str
-    with_features: bool
+    network: Common3DNetwork
+    settings: Common3DSettings
 
     def __init__(
         self, shop: Workshop, iterations: int, batch: int, rate: float, parameters: Sequence[dict[str, Any]]
     ) -> None:
+        super().__init__(shop.network, shop.pool, shop.settings, shop.seed, iterations, batch, rate, parameters)
         self.shop = shop
-        self.network = shop.network
-        self.settings = shop.settings
-        self.iterations = iterations
-        self.batch = batch
-        self.rate = rate
-        self.optimiser = torch.optim.Adam(parameters, lr=rate, weight_decay=shop.settings.weight_decay)
-
-    @abstractmethod
-    def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:
-        """Weight and value of every loss on one batch."""
-
-    def step(self, iteration: int) -> Mapping[str, float]:
-        """One Adam step over `accumulate` batches; the mean losses, unweighted, and the learning rate."""
-        settings = self.settings
-        rate = learning_rate(self.rate, settings.learning_rate_schedule, iteration, self.iterations)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["share"]
-        self.network.train()
-        self.optimiser.zero_grad(set_to_none=True)
-        sums: dict[str, torch.Tensor] = {}
-        for part in range(settings.accumulate):
-            number = iteration * settings.accumulate + part
-            views = self._views(number)
-            terms = self.losses(views, derived_generator(self.shop.seed, self.name, number))
-            total = torch.stack([weight * value for weight, value in terms.values()]).sum()
-            (total / settings.accumulate).backward()
-            for name, (_, value) in {**terms, "loss": (1.0, total)}.items():
-                sums[name] = sums.get(name, 0) + value.detach() / settings.accumulate
-        self.optimiser.step()
-        values = torch.stack(list(sums.values())).tolist()
-        return {**dict(zip(sums, values, strict=True)), "lr": rate}
-
-    def _views(self, number: int) -> ViewBatch:
-        pool = self.shop.pool
-        indices, epoch = epoch_indices(len(pool), number, self.batch, self.shop.seed, self.name)
-        views = pool.batch(indices, epoch, self.with_features)
-        if number + 1 < self.iterations * self.settings.accumulate:
-            following = epoch_indices(len(pool), number + 1, self.batch, self.shop.seed, self.name)
-            pool.prefetch(*following, self.with_features)
-        return views
-
-    def state(self) -> Any:
-        """Weights and Adam's moments; all draws depend on the iteration alone."""
-        return {"network": dict(self.network.state_dict()), "optimiser": self.optimiser.state_dict()}
-
-    def load_state(self, state: Any) -> None:
-        """Continues from `state`."""
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-
-    def evaluate(self) -> float | None:
-        """No held-out score unless the stage has one."""
-        return None
-
-    def export(self) -> dict[str, torch.Tensor]:
-        """The weights of the whole network, on the CPU."""
-        return {name: value.detach().cpu().clone().contiguous() for name, value in self.network.state_dict().items()}
 
     def _chamfer(self, meshes: Sequence[torch.Tensor], views: ViewBatch, generator: torch.Generator) -> torch.Tensor:
         """Mean chamfer between each mesh's vertices (V, 3) and fresh points of its view's sequence."""
@@ -143,7 +81,7 @@ class Stage(ABC):
         }
 
 
-class TemplateStage(Stage):
+class TemplateStage(WorkshopStage):
     """Stage 1: the signed distances alone, from chamfer, mask, mask-distance and Eikonal losses.
 
     A large step can leave no point inside the surface, and no mesh means no gradient that would bring it back. Such a
@@ -201,7 +139,7 @@ class TemplateStage(Stage):
         }
 
 
-class AppearanceStage(Stage):
+class AppearanceStage(WorkshopStage):
     """Stage 2: adapter, surface features, background, latent encoder and deformation; the template stays.
 
     Its Eikonal loss would have no effect (the signed distances are frozen) and is left out.
@@ -290,9 +228,3 @@ class AppearanceStage(Stage):
 def grid_shift(settings: Common3DSettings, generator: torch.Generator, device: torch.device) -> torch.Tensor:
     """One uniform shift (3,) of the whole grid, +- grid_jitter per axis."""
     return ((2 * torch.rand(3, generator=generator) - 1) * settings.grid_jitter).to(device)
-
-
-def to_clip(vertices: torch.Tensor, projection: torch.Tensor) -> torch.Tensor:
-    """Object vertices (B or 1, V, 3) and projections (B' >= B, 4, 4) -> clip space (B, V, 4); 1 stands for all B'."""
-    matrices = projection if len(vertices) == 1 else projection[: len(vertices)]
-    return vertices @ matrices[:, :, :3].transpose(1, 2) + matrices[:, None, :, 3]

@@ -1,9 +1,10 @@
-"""Our tracker: training-free, without thresholds on a cosine, whose scale differs between backbones.
+"""Our tracker: training-free; it reads no absolute cosine, whose scale differs between backbones.
 
 From the query frame outwards, forwards and backwards. In each frame the similarity loses what the motion prior takes:
 up to `motion`, growing with the squared distance from where the point was seen last and shrinking with the frames since
 then. The best cell is refined between cells by a parabola along each axis. A point is visible where the feature found
-there, matched back into the query's frame with the same prior around the query, ends near it.
+there, matched back into the query's frame with the same prior around the query, ends near it, and where the two are
+more alike than the frame's mean by the share `alike` of what is left to 1.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 
-from bench3d_plugins.point_tracking.features import VideoFeatures
+from bench3d_plugins.point_tracking.features import TINY, VideoFeatures
 from bench3d_plugins.point_tracking.settings import TrackerSettings
 
 SIDE = 256
@@ -46,10 +48,11 @@ def _follow(
     asked = search.video.at(torch.full((len(cells),), start, device=cells.device), cells)
     last, since = cells.clone(), torch.ones(len(cells), device=cells.device)
     for frame in way:
-        found = search.near(asked, frame, last, since)
+        found, usual = search.near(asked, frame, last, since)
         seen = search.video.at(torch.full((len(found),), frame, device=found.device), found)
-        back = search.near(seen, start, cells, torch.full_like(since, abs(frame - start)))
-        visible = search.pixels(back - cells) < search.settings.cycle
+        back, _ = search.near(seen, start, cells, torch.full_like(since, abs(frame - start)))
+        alike = (F.cosine_similarity(asked, seen, dim=1) - usual) / (1 - usual).clamp_min(TINY)
+        visible = (search.pixels(back - cells) < search.settings.cycle) & (alike >= search.settings.alike)
         places[mine, frame], hidden[mine, frame] = found, ~visible
         last = torch.where(visible[:, None], found, last)
         since = torch.where(visible, torch.ones_like(since), since + 1)
@@ -73,18 +76,23 @@ class _Search:
         """Lengths (N,) of vectors (N, 2) of cells, in pixels of 256x256."""
         return (cells * self.scale).norm(dim=1)
 
-    def near(self, features: torch.Tensor, frame: int, last: torch.Tensor, since: torch.Tensor) -> torch.Tensor:
-        """Places (N, 2) of features (N, C) that were seen at `last` (N, 2), `since` (N,) frames ago."""
+    def near(
+        self, features: torch.Tensor, frame: int, last: torch.Tensor, since: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Places (N, 2) of features (N, C) that were seen at `last` (N, 2), `since` (N,) frames ago; and the mean
+        similarity (N,) over the frame, which is that of something else.
+        """
         size = self.video.chunk()
-        parts = []
+        parts, usual = [], []
         for f, place, gap in zip(features.split(size), last.split(size), since.split(size), strict=True):
             similarity = self.video.similarity(f, frame)
             reach = (self.settings.reach * gap)[:, None]
             x = ((self.columns - (place * self.scale)[:, :1]) / reach).square()
             y = ((self.rows - (place * self.scale)[:, 1:]) / reach).square()
             loss = (y[:, :, None] + x[:, None]).flatten(1).clamp_max_(1.0)
+            usual.append(similarity.mean(dim=1))
             parts.append(self.peak(similarity - self.settings.motion * loss))
-        return torch.cat(parts)
+        return torch.cat(parts), torch.cat(usual)
 
     def peak(self, similarity: torch.Tensor) -> torch.Tensor:
         """Places (N, 2) of the largest values of maps (N, h * w)."""

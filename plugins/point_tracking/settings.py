@@ -29,6 +29,12 @@ class TrackerSettings(BaseModel):
         gt=0,
         description="cycle: a point is visible where matching back ends this near to the query (pixels)",
     )
+    alike: float = Field(
+        default=0.4,
+        ge=0,
+        lt=1,
+        description="cycle: ... and where its cosine with the query lies at least this far from the frame's mean to 1",
+    )
     subcell: bool = Field(default=True, description="cycle: place the peak between cells (a parabola along each axis)")
     radius: float = Field(default=35.0, gt=0, description="published: radius of the soft-argmax, input pixels")
     temperature: float = Field(default=1.0, gt=0, description="published: of the soft-argmax")
