@@ -26,6 +26,7 @@ from bench3d.contracts import ImageBatch, NullProgress
 from bench3d.metrics import rotation_error_deg
 from bench3d.morphable.pool import ViewPool
 from bench3d.morphable.pose import Instance
+from bench3d.morphable.stage import to_clip
 from bench3d.morphable.views import split_sequences
 from bench3d.plugins import parse_set, renderer_for
 from bench3d.runner import RunSpec, plan_run
@@ -33,7 +34,6 @@ from bench3d.runner.fits import fit_and_apply
 from bench3d.runner.models import settle_numerics
 from bench3d.runner.run import make_task
 from bench3d_plugins.common3d.model import Common3DModel
-from bench3d_plugins.common3d.stages import to_clip
 from bench3d_plugins.common3d.train import new_network
 
 Embed = Callable[[torch.Tensor], torch.Tensor]

@@ -17,7 +17,7 @@ from bench3d.plugins import load_registry, load_settings, parse_set
 from bench3d.plugins.names import resolve
 
 if TYPE_CHECKING:
-    from bench3d.contracts.data import Preparer, PrepareReport
+    from bench3d.contracts.videos import Preparer, PrepareReport
 
 
 def register(group: typer.Typer) -> None:

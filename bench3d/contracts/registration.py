@@ -163,8 +163,8 @@ class DatasetRegistration(Registration):
     is one of this layout, whatever its name: then `--data FOLDER` is enough. Its module loads no torch.
     `render` is "module:attribute" of what renders meshes in this layout (bench3d.contracts.data.MeshWriter).
     `align` is "module:attribute" of what brings its sequences into one frame per category
-    (bench3d.contracts.data.Aligner: `bench3d data align`), `prepare` of what filters and caches them beforehand
-    (bench3d.contracts.data.Preparer: `bench3d data prepare`).
+    (bench3d.contracts.videos.Aligner: `bench3d data align`), `prepare` of what filters and caches them beforehand
+    (bench3d.contracts.videos.Preparer: `bench3d data prepare`).
     `downloads` is what `bench3d data fetch` gets; empty where an owner gives the data out only by hand.
     """
 

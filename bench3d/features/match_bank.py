@@ -8,6 +8,7 @@ whole matrix in float32, up to rounding.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from bench3d.features.backbone import full_precision
 from bench3d.features.lattice import AxisCells, Lattice
 from bench3d.features.match_target import Target
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 32 * 2**20
 LANES = 64
 """Rows of the bank that the kernel takes at a time: their similarities to one row of cells fit the first cache."""
 NOWHERE = -1e30
@@ -68,7 +69,7 @@ def mutual_lattice(
     search: _Numba | _Torch = (_Numba if on_cpu else _Torch)(lattice, target.grid_size, inverse)
     for start in range(0, len(bank), step):
         with full_precision():
-            search.add(cells @ bank[start : start + step].float().T, start)
+            search.add(cells, bank[start : start + step].float(), start)
     nearest, back = search.nearest, torch.cat(search.back)
     points = torch.arange(len(nearest), device=nearest.device)
     known = nearest >= 0
@@ -84,29 +85,38 @@ class _Numba:
         count = inverse.numel()
         self._value = np.full(count, -np.inf, dtype=np.float32)
         self._row = np.full(count, -1, dtype=np.int64)
+        self._memory: dict[str, torch.Tensor] = {}
         self.back: list[torch.Tensor] = []
 
-    def add(self, scores: torch.Tensor, start: int) -> None:
-        """Takes the similarities (cells, B) of the bank's rows from `start` on."""
-        count = scores.shape[1]
-        blocks = _blocks(scores)
-        back = np.empty((len(blocks), LANES), dtype=np.int32)
-        (x, y) = self._axes
-        mutual_pass(blocks, self._grid[0], *_parts(x), *_parts(y), self._inverse, start, self._value, self._row, back)
+    def add(self, cells: torch.Tensor, rows: torch.Tensor, start: int) -> None:
+        """Takes rows (B, C) of the bank from `start` on; cells (h * w, C)."""
+        count = len(rows)
+        blocks = -(-count // LANES)
+        scores = self._room("scores", (len(cells), blocks * LANES))
+        if count == scores.shape[1]:
+            torch.mm(cells, rows.T, out=scores)
+        else:
+            scores[:, :count], scores[:, count:] = cells @ rows.T, NOWHERE
+        blocked = self._room("blocked", (blocks, len(cells), LANES))
+        blocked.copy_(scores.reshape(len(cells), blocks, LANES).transpose(0, 1))
+        back = np.empty((blocks, LANES), dtype=np.int32)
+        (x, y), columns = self._axes, self._grid[0]
+        mutual_pass(
+            blocked.numpy(), columns, *_parts(x), *_parts(y), self._inverse, start, self._value, self._row, back
+        )
         self.back.append(torch.from_numpy(back.ravel()[:count]).long())
+
+    def _room(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        """Memory that is used again: fresh pages for every part of the bank cost as much as the search itself."""
+        size = math.prod(shape)
+        if name not in self._memory or len(self._memory[name]) < size:
+            self._memory[name] = torch.empty(size)
+        return self._memory[name][:size].view(shape)
 
     @property
     def nearest(self) -> torch.Tensor:
         """(lattice points,) rows of the bank."""
         return torch.from_numpy(self._row)
-
-
-def _blocks(scores: torch.Tensor) -> np.ndarray:
-    """(cells, B) as (blocks, cells, LANES), contiguous."""
-    missing = -scores.shape[1] % LANES
-    if missing:
-        scores = torch.nn.functional.pad(scores, (0, missing), value=NOWHERE)
-    return scores.reshape(len(scores), -1, LANES).transpose(0, 1).contiguous().numpy()
 
 
 def _parts(axis: AxisCells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -194,11 +204,11 @@ class _Torch:
         self.nearest = torch.full((inverse.numel(),), -1, dtype=torch.int64, device=device)
         self.back: list[torch.Tensor] = []
 
-    def add(self, scores: torch.Tensor, start: int) -> None:
-        """Takes the similarities (cells, B) of the bank's rows from `start` on."""
-        columns, rows = self._grid
+    def add(self, cells: torch.Tensor, rows: torch.Tensor, start: int) -> None:
+        """Takes rows (B, C) of the bank from `start` on; cells (h * w, C)."""
+        columns, height = self._grid
         (x_low, x_high, u), (y_low, y_high, w) = self._axes
-        grid = scores.reshape(rows, columns, -1)
+        grid = (cells @ rows.T).reshape(height, columns, -1)
         lines = torch.lerp(grid[y_low], grid[y_high], w[:, None, None])
         dots = torch.lerp(lines[:, x_low], lines[:, x_high], u[:, None]).flatten(0, 1)
         dots = torch.where(torch.isnan(dots) | (self._inverse == 0), -torch.inf, dots)

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench3d.contracts import FitContext
 from bench3d.fit.draws import derived_generator, epoch_indices, learning_rate
+from bench3d.fit.loop import LoopPlan
 from bench3d.morphable.pool import ViewPool
 from bench3d.morphable.settings import StageSettings
 from bench3d.morphable.views import ViewBatch
@@ -51,6 +53,16 @@ class Stage(ABC):
         self.batch = batch
         self.rate = rate
         self.optimiser = torch.optim.Adam(parameters, lr=rate, weight_decay=settings.weight_decay)
+
+    def plan(self, context: FitContext, evaluate_every: int | None = None) -> LoopPlan:
+        """How the loop drives this stage, in a fit of the context's category and recipe."""
+        return LoopPlan(
+            name=f"{context.category} {self.name}",
+            iterations=self.iterations,
+            evaluate_every=evaluate_every,
+            checkpoint_seconds=self.settings.checkpoint_seconds,
+            recipe=context.recipe,
+        )
 
     @abstractmethod
     def losses(self, views: ViewBatch, generator: torch.Generator) -> dict[str, Loss]:

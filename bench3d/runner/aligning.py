@@ -23,7 +23,7 @@ from bench3d.runner.sources import resolve_twin
 from bench3d.runner.spec import RunSpec, Settings
 
 if TYPE_CHECKING:
-    from bench3d.contracts.data import Aligner
+    from bench3d.contracts.videos import Aligner
     from bench3d.morphable.alignment import Alignment, CategoryAlignment
     from bench3d.morphable.alignment_settings import AlignmentSettings
 

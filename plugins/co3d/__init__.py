@@ -12,8 +12,8 @@ CITATION = (
 )
 FOLDER = "co3d"
 CATEGORIES = (
-    "backpack", "bench", "bicycle", "bus", "car", "cellphone", "chair", "couch", "cup", "hairdryer", "keyboard", "laptop",
-    "microwave", "motorcycle", "mouse", "remote", "suitcase", "toaster", "toilet", "tv",
+    "backpack", "bench", "bicycle", "bus", "car", "cellphone", "chair", "couch", "cup", "hairdryer", "keyboard",
+    "laptop", "microwave", "motorcycle", "mouse", "remote", "suitcase", "toaster", "toilet", "tv",
 )  # fmt: skip
 """Those that PASCAL3D+ or ObjectNet3D have as well, of CO3D's 51; the generator knows seven of them."""
 

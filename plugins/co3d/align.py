@@ -1,6 +1,6 @@
 """What aligning needs of CO3D: its sequences each in its own frame, the published references and alignments.
 
-See bench3d.contracts.data.Aligner.
+See bench3d.contracts.videos.Aligner.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench3d.contracts import ObjectSequence, PosedFrame
-from bench3d.contracts.data import PublishedAlignment
+from bench3d.contracts.videos import PublishedAlignment
 from bench3d.morphable.alignment_stages import LeftOut
 from bench3d_plugins.co3d.annotations import SEQUENCES, read_sequences
 from bench3d_plugins.co3d.dataset import CO3D

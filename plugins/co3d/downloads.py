@@ -19,7 +19,8 @@ def downloads(folder: str) -> tuple[Download, ...]:
     """Every archive, unpacked into `folder` under the data root."""
     lines = (files(__package__) / "sha256.txt").read_text(encoding="utf-8").splitlines()
     entries = [line.split() for line in lines]
+    owners = [category_of(name.rpartition("_")[0]) for _, name in entries]
     return tuple(
-        Download(url=f"{ADDRESS}/{name}", sha256=digest, into=folder, categories=(category_of(name.rpartition("_")[0]),))
-        for digest, name in entries
+        Download(url=f"{ADDRESS}/{name}", sha256=digest, into=folder, categories=(owner,))
+        for (digest, name), owner in zip(entries, owners, strict=True)
     )

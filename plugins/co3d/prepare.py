@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench3d.contracts import Progress
-from bench3d.contracts.data import PrepareReport
+from bench3d.contracts.videos import PrepareReport
 from bench3d.data.workers import job_results
 from bench3d.errors import DataError
 from bench3d.files import remove_temporaries
@@ -49,7 +49,7 @@ class Outcome:
 def prepare(
     root: Path, settings: CO3DSettings, categories: Listing[str] | None, progress: Progress, workers: int
 ) -> Iterator[PrepareReport]:
-    """See bench3d.contracts.data.Preparer. No alignment is needed: it is what aligning begins with."""
+    """See bench3d.contracts.videos.Preparer. No alignment is needed: it is what aligning begins with."""
     reader = CO3D(root, settings.model_copy(update={"cache": True}))
     for category in categories if categories is not None else reader.present():
         yield _category(reader, category, progress, workers)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench3d.contracts.data import PublishedAlignment
+from bench3d.contracts.videos import PublishedAlignment
 from bench3d.errors import DataError
 from bench3d_plugins.co3d.names import category_of
 from bench3d_plugins.co3d.references import NAMES

@@ -10,12 +10,13 @@ import torch
 
 from bench3d.contracts import FitContext, Model, MultiviewSource, ObjectSequence
 from bench3d.errors import UsageError
-from bench3d.fit.draws import derived_seed
-from bench3d.fit.loop import LoopPlan, LoopResult, train
-from bench3d.morphable.pool import ViewPool, extract
+from bench3d.fit.loop import LoopResult, train
+from bench3d.morphable.networks import channels_of, seeded
+from bench3d.morphable.pool import ViewPool
 from bench3d.morphable.screening import screen
+from bench3d.morphable.stage import Stage, steps_per_epoch
 from bench3d.morphable.validation import Validator
-from bench3d.morphable.views import make_view, read_cloud, split_sequences
+from bench3d.morphable.views import read_cloud, split_sequences
 from bench3d.plugins import renderer_for
 from bench3d_plugins.common3d.network import Common3DNetwork
 from bench3d_plugins.common3d.settings import Common3DSettings
@@ -63,7 +64,7 @@ def fit_category(model: Model, source: MultiviewSource, settings: Common3DSettin
         f"{len(held_out)} held out. {screened.summary()}".rstrip()
     )
     with ViewPool(training, model, settings, context.seed, context.device) as pool:
-        network = new_network(settings, _channels(model, training, settings, context.device), context.seed)
+        network = new_network(settings, channels_of(model, training, settings, context.device), context.seed)
         network.to(context.device)
         pool.prepare(context.progress)
         if settings.standardise:
@@ -96,51 +97,24 @@ def fit_category(model: Model, source: MultiviewSource, settings: Common3DSettin
 
 
 def new_network(settings: Common3DSettings, channels: int, seed: int) -> Common3DNetwork:
-    """A network with weights that depend on the seed alone; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, "weights"))
-        return Common3DNetwork(settings, channels)
+    """A network with weights that depend on the seed alone."""
+    return seeded(lambda: Common3DNetwork(settings, channels), seed)
 
 
 def _run_stages(shop: Workshop, validator: Validator | None, context: FitContext) -> tuple[LoopResult, LoopResult]:
     settings = shop.settings
-    first = _iterations(len(shop.pool), settings.template_batch or settings.batch, settings.accumulate)
-    second = _iterations(len(shop.pool), settings.batch, settings.accumulate)
-    stage: TemplateStage | AppearanceStage
-    stage = TemplateStage(shop, settings.template_iterations or settings.template_epochs * first)
-    template = train(
-        stage,
-        _plan(stage.name, stage.iterations, None, settings, context),
-        context.out / "stage-template",
-        context.progress,
-        context.resume,
-    )
+    first = steps_per_epoch(len(shop.pool), settings.template_batch or settings.batch, settings.accumulate)
+    second = steps_per_epoch(len(shop.pool), settings.batch, settings.accumulate)
+    begin = TemplateStage(shop, settings.template_iterations or settings.template_epochs * first)
+    template = _run(begin, context)
     shop.network.load_state_dict(template.last)
     stage = AppearanceStage(shop, settings.appearance_iterations or settings.appearance_epochs * second, validator)
-    every = None if validator is None else settings.validate_every or second
-    appearance = train(
-        stage,
-        _plan(stage.name, stage.iterations, every, settings, context),
-        context.out / "stage-appearance",
-        context.progress,
-        context.resume,
-    )
-    return template, appearance
+    return template, _run(stage, context, None if validator is None else settings.validate_every or second)
 
 
-def _plan(name: str, iterations: int, every: int | None, settings: Common3DSettings, context: FitContext) -> LoopPlan:
-    return LoopPlan(
-        name=f"{context.category} {name}",
-        iterations=iterations,
-        evaluate_every=every,
-        checkpoint_seconds=settings.checkpoint_seconds,
-        recipe=context.recipe,
-    )
-
-
-def _iterations(views: int, batch: int, accumulate: int) -> int:
-    """Optimiser steps in an epoch; what is left over is dropped."""
-    return max(1, views // batch // accumulate)
+def _run(stage: Stage, context: FitContext, every: int | None = None) -> LoopResult:
+    state = context.out / f"stage-{stage.name}"
+    return train(stage, stage.plan(context, every), state, context.progress, context.resume)
 
 
 def _validator(
@@ -148,9 +122,3 @@ def _validator(
 ) -> Validator | None:
     validator = Validator(held_out, model, settings, renderer, device)
     return validator if validator.frames else None
-
-
-def _channels(model: Model, sequences: Sequence[ObjectSequence], settings: Common3DSettings, device: str) -> int:
-    """C of the model's maps, from the first frame."""
-    view = make_view(sequences[0].frames[0], 0, settings, None)
-    return extract(model, [view], device).shape[1]

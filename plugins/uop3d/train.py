@@ -12,10 +12,11 @@ import torch
 from bench3d.contracts import FitContext, Model, MultiviewSource, ObjectSequence
 from bench3d.errors import DataError, UsageError
 from bench3d.fit.draws import derived_seed
-from bench3d.fit.loop import LoopPlan, LoopResult, train
+from bench3d.fit.loop import LoopResult, train
 from bench3d.morphable.networks import channels_of, seeded
 from bench3d.morphable.pool import ViewPool
 from bench3d.morphable.proxy_mesh import proxy_mesh
+from bench3d.morphable.screening import Screened, screen
 from bench3d.morphable.stage import Loss, Stage, steps_per_epoch, to_clip
 from bench3d.morphable.validation import Validator
 from bench3d.morphable.views import ViewBatch, read_cloud, split_sequences
@@ -85,19 +86,22 @@ def fit_category(
 ) -> tuple[UOP3DNetwork, dict[str, Any]]:
     """Trains one category from the state in `context.out` where resumed: its network in eval mode, and facts.
 
+    What cannot be trained on is left out; the facts count it and say why.
+
     Raises:
         UsageError: no category, no such reference sequence, or a model whose features do not fit.
-        DataError: a sequence, image, mask or cloud is missing or broken, or no cloud carries a mesh.
+        DataError: an image or mask is missing or broken, no sequence can be trained on, or no cloud carries a mesh.
         Bench3DError: the loss is no longer finite.
     """
     if context.category is None:
         raise UsageError("UOP3D is fitted per category.", "Name one with --category.")
-    sequences = source.sequences(context.category)
-    training, held_out = split_sequences(sequences, settings.held_out)
-    reference = reference_mesh(sequences, training, settings, context.seed)
+    screened = screen(source.sequences(context.category))
+    training, held_out = split_sequences(screened.sequences, settings.held_out)
+    reference = reference_mesh(screened, training, settings, context.seed)
     context.progress.say(
         f"{context.category}: {len(training)} training sequences ({sum(len(s.frames) for s in training)} frames), "
-        f"{len(held_out)} held out; mesh of {reference.name}, {len(reference.vertices)} vertices."
+        f"{len(held_out)} held out; mesh of {reference.name}, {len(reference.vertices)} vertices. "
+        f"{screened.summary()}".rstrip()
     )
     renderer = renderer_for(context.device)
     with ViewPool(training, model, settings, context.seed, context.device) as pool:
@@ -108,13 +112,14 @@ def fit_category(
         if settings.standardise:
             network.set_statistics(*pool.statistics(batches=50))
         stage = VertexStage(network, pool, settings, context.seed, renderer)
-        result = train(stage, _plan(stage, settings, context), context.out / STATE, context.progress, context.resume)
+        result = train(stage, stage.plan(context), context.out / STATE, context.progress, context.resume)
     network.load_state_dict(result.last)
     network.eval()
     validator = Validator(held_out, model, settings, renderer, context.device)
     facts = {
         "training_sequences": [s.name for s in training],
         "held_out_sequences": [s.name for s in held_out],
+        **screened.facts(),
         "training_frames": len(pool.frames),
         "held_out_frames": len(validator.frames),
         "reference_sequence": reference.name,
@@ -130,22 +135,22 @@ def fit_category(
 
 
 def reference_mesh(
-    sequences: Sequence[ObjectSequence], training: Sequence[ObjectSequence], settings: UOP3DSettings, seed: int
+    screened: Screened, training: Sequence[ObjectSequence], settings: UOP3DSettings, seed: int
 ) -> Reference:
     """The mesh around the reference's cloud, canonical units: of the named one, else of the first that carries one.
 
     Raises:
-        UsageError: there is no sequence of that name.
+        UsageError: there is no sequence of that name, or it was left out.
         DataError: no cloud encloses a volume.
     """
     wanted, named = training, settings.reference_sequence
     if named is not None:
-        wanted = [s for s in sequences if s.name == named]
+        wanted = [s for s in screened.sequences if s.name == named]
         if not wanted:
-            raise UsageError(
-                f"There is no sequence {named} to take the mesh of.",
-                f"There are {', '.join(s.name for s in sequences[:5])}, ... (--set shape.reference_sequence=NAME).",
-            )
+            fault = screened.skipped_sequences.get(named)
+            why = f"Of sequence {named} no mesh can be taken: {fault}." if fault else f"There is no sequence {named}."
+            names = ", ".join(s.name for s in screened.sequences[:5])
+            raise UsageError(why, f"There are {names}, ... (--set shape.reference_sequence=NAME).")
     skipped: dict[str, str] = {}
     for sequence in wanted:
         try:
@@ -158,15 +163,6 @@ def reference_mesh(
         return Reference(sequence.name, vertices.astype(np.float32), faces, skipped)
     name, why = next(iter(skipped.items()))
     raise DataError(f"No training sequence carries a mesh; {name}: {why}", "Choose other sequences, or check them.")
-
-
-def _plan(stage: VertexStage, settings: UOP3DSettings, context: FitContext) -> LoopPlan:
-    return LoopPlan(
-        name=f"{context.category} {stage.name}",
-        iterations=stage.iterations,
-        checkpoint_seconds=settings.checkpoint_seconds,
-        recipe=context.recipe,
-    )
 
 
 def _course(result: LoopResult) -> dict[str, Any]:

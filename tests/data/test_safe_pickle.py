@@ -112,7 +112,10 @@ PROGRAMS = {
     "an out-of-band buffer": b"\x97.",
     "state of a name": b"cnumpy\nndarray\n}(" + short(b"read") + b"Nub.",
     "state of a list": b"]}b.",
-    "state of an array twice": RECONSTRUCT + b"(tR" + 2 * (b"(K\x01(K\x01tcnumpy\ndtype\n(" + short(b"u1") + b"tR\x89C\x01atb") + b".",
+    "state of an array twice": RECONSTRUCT
+    + b"(tR"
+    + 2 * (b"(K\x01(K\x01tcnumpy\ndtype\n(" + short(b"u1") + b"tR\x89C\x01atb")
+    + b".",
     "a call of what was made": RECONSTRUCT + b"(tR(tR.",
     "a call of a text": b"\x8c\x01a(tR.",
     "a name of names": b"\x8c\x05numpy\x8c\x0fndarray.__class__\x93.",
@@ -120,7 +123,10 @@ PROGRAMS = {
     "a name that is returned": b"cnumpy\ndtype\n.",
     "an encoding that decodes": b"c_codecs\nencode\n(\x8c\x01a\x8c\x04rot1tR.",
     "an array of the wrong size": RECONSTRUCT + b"(tR(K\x01(K\x09tcnumpy\ndtype\n(" + short(b"u1") + b"tR\x89C\x01atb.",
-    "an array of a negative size": RECONSTRUCT + b"(tR(K\x01(J\xff\xff\xff\xfftcnumpy\ndtype\n(" + short(b"u1") + b"tR\x89C\x00tb.",
+    "an array of a negative size": RECONSTRUCT
+    + b"(tR(K\x01(J\xff\xff\xff\xfftcnumpy\ndtype\n("
+    + short(b"u1")
+    + b"tR\x89C\x00tb.",
     "a type that is a program": b"cnumpy\ndtype\n(" + short(b"O8") + b"tR.",
     "a long number": b"\x8b\x00\x10\x00\x00" + b"\x01" * 4096 + b".",
     "a negative length": b"T\xff\xff\xff\xff.",

@@ -38,7 +38,11 @@ def test_a_threshold_is_strict():
 def test_modes_count_other_frames():
     frames = np.array([0, 2, 3])
     assert evaluated_frames(frames, 4, "strided").sum(axis=1).tolist() == [3, 3, 3]
-    assert evaluated_frames(frames, 4, "first").tolist() == [[False, True, True, True], [False] * 3 + [True], [False] * 4]
+    assert evaluated_frames(frames, 4, "first").tolist() == [
+        [False, True, True, True],
+        [False] * 3 + [True],
+        [False] * 4,
+    ]
     with pytest.raises(ValueError, match="backwards"):
         evaluated_frames(frames, 4, "backwards")
 

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from test_training import context
 from toy import ColourModel, ToySource
 
+from bench3d.morphable.stage import to_clip
 from bench3d.plugins import load_registry, load_settings, renderer_for
 from bench3d.records import identity_settings
 from bench3d_plugins.common3d.appearance import Scene, dense, reconstruction, sparse, visible
 from bench3d_plugins.common3d.model import Common3DModel
 from bench3d_plugins.common3d.network import Common3DNetwork
 from bench3d_plugins.common3d.settings import Common3DSettings
-from bench3d_plugins.common3d.stages import to_clip
 from bench3d_plugins.common3d.train import fit_category, new_network
 
 RAW = {"adapter": False, "raw_channels": 4}

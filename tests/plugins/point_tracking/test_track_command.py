@@ -52,7 +52,7 @@ def test_a_moving_thing_is_followed_from_the_command_line(tmp_path, capsys):
     # Asked for in the middle frame: on the square, and on the ground.
     code = run(
         clip, "--points", "36,32", "80,10", "--frame", 2, "--backbone", "hog",
-        "--set", "backbone.grid=24", "--csv", table, "--out", out,
+        "--set", "backbone.grid=48", "--set", "task.motion=0.02", "--csv", table, "--out", out,
     )  # fmt: skip
     assert code == 0, capsys.readouterr().err
     rows = list(csv.DictReader(table.open()))

@@ -46,7 +46,9 @@ def test_first_queries_cannot_be_asked_of_strided_ones():
 
 def predictions(sample, seed):
     rng = np.random.default_rng(seed)
-    return sample.points + rng.choice([0.0, 1.5, 3.0, 20.0], sample.points.shape), rng.random(sample.occluded.shape) < 0.3
+    return sample.points + rng.choice([0.0, 1.5, 3.0, 20.0], sample.points.shape), rng.random(
+        sample.occluded.shape
+    ) < 0.3
 
 
 def test_the_host_s_means_and_bins_are_the_ratios_of_the_metrics():

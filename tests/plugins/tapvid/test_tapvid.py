@@ -162,7 +162,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     root = put(tmp_path / "d", {"x": video() | {"points": Hostile()}})
     with pytest.raises(DataError, match=r"eval, which is no part of an array"):
         TapVidDavis(root).videos()
-    assert "eval" in [p.message for p in TapVidDavis(root).check()][0]
+    assert "eval" in next(p.message for p in TapVidDavis(root).check())
 
 
 def test_folders_are_recognised_and_others_are_not(tapvid_twin, tmp_path):

@@ -62,9 +62,7 @@ def test_a_network_with_overlapping_patches(stride):
 def test_weights_and_what_is_trained_are_those_of_the_plain_network():
     plain, fine = make(), make(stride=7)
     trained = fine.with_grid(6)
-    for one, two, three in zip(
-        plain.net.parameters(), fine.net.parameters(), trained.net.parameters(), strict=True
-    ):
+    for one, two, three in zip(plain.net.parameters(), fine.net.parameters(), trained.net.parameters(), strict=True):
         assert torch.equal(one, two)
         assert two is three
     expected = plain.features(batch())[0].map.values

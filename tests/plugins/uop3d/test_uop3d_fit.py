@@ -13,6 +13,7 @@ from toy import ColourModel, ToySource
 from bench3d.contracts import FitContext, ImageBatch
 from bench3d.errors import DataError, UsageError, WeightsError
 from bench3d.geometry.pixels import PixelGeometry
+from bench3d.morphable.screening import Screened
 from bench3d.plugins import load_registry, load_settings
 from bench3d_plugins.uop3d import train
 from bench3d_plugins.uop3d.artifact import WEIGHTS, load_network
@@ -90,19 +91,47 @@ def test_nothing_is_held_out_by_default(tmp_path: Path, boxes: ToySource, tiny: 
 
 def test_the_reference_gives_the_mesh(boxes: ToySource, tiny: UOP3DSettings) -> None:
     every = boxes.sequences("toy")
-    named = tiny.model_copy(update={"reference_sequence": "seq02"})
-    assert reference_mesh(every, every, named, 0).name == "seq02"
-    with pytest.raises(UsageError, match="seq99"):
-        reference_mesh(every, every, tiny.model_copy(update={"reference_sequence": "seq99"}), 0)
+    whole = Screened(tuple(every), {"seq98": "its point cloud is not finite"}, {})
+    assert reference_mesh(whole, every, named(tiny, "seq02"), 0).name == "seq02"
+    with pytest.raises(UsageError, match="no sequence seq99"):
+        reference_mesh(whole, every, named(tiny, "seq99"), 0)
+    with pytest.raises(UsageError, match="seq98 no mesh can be taken: its point cloud is not finite"):
+        reference_mesh(whole, every, named(tiny, "seq98"), 0)
     small = [replace(every[0], points=lambda: np.eye(3).repeat(4, axis=0)[:10]), *every[1:]]
-    found = reference_mesh(small, small, tiny, 0)
+    found = reference_mesh(whole, small, tiny, 0)
     assert found.name == "seq01"
     assert "too small" in found.skipped["seq00"]
     extent = every[1].points()
     assert np.abs(found.vertices).max() == pytest.approx(np.abs(extent).max(), abs=0.05)
     assert len(found.vertices) <= tiny.mesh_vertices
     with pytest.raises(DataError, match="seq00"):
-        reference_mesh(small[:1], small[:1], tiny, 0)
+        reference_mesh(whole, small[:1], tiny, 0)
+
+
+def named(settings: UOP3DSettings, sequence: str) -> UOP3DSettings:
+    return settings.model_copy(update={"reference_sequence": sequence})
+
+
+def test_what_cannot_be_trained_on_is_left_out_and_counted(
+    tmp_path: Path, boxes: ToySource, tiny: UOP3DSettings
+) -> None:
+    first, second, *rest = boxes.sequences("toy")
+    blind = replace(second.frames[0], cam_T_obj=np.full((4, 4), np.nan))
+    faulty = [
+        replace(first, points=lambda: np.full((100, 3), np.nan)),
+        replace(second, frames=(blind, *second.frames[1:])),
+        *rest,
+    ]
+
+    class Faulty(ToySource):
+        def __init__(self) -> None:
+            self.list = faulty
+
+    _, facts = fit_category(ColourModel(), Faulty(), tiny.model_copy(update={"iterations": 1}), context(tmp_path / "a"))
+    assert facts["training_sequences"] == ["seq01", "seq02"]
+    assert facts["training_frames"] == 11
+    assert facts["reference_sequence"] == "seq01"
+    assert facts["left_out"] == {"sequence: its point cloud is not finite": 1, "frame: its camera is not finite": 1}
 
 
 def test_artifact_round_trip_and_broken_meshes(tmp_path: Path, boxes: ToySource, tiny: UOP3DSettings) -> None:
