@@ -40,8 +40,8 @@ class PoseOptions:
 
     estimator: Estimator = "magsac"
     pixels: float = 8.0
-    iterations: int = 10_000
-    confidence: float = 0.999
+    iterations: int = 100_000
+    confidence: float = 0.99999
     min_inliers: int = 5
     refine: bool = True
     scale: float | None = None

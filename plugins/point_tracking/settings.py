@@ -17,8 +17,8 @@ class TrackerSettings(BaseModel):
     tracker: Literal["cycle", "published"] = Field(
         default="cycle",
         description="published: DINO-Tracker's raw-feature tracker as 3DCorrEnhance (ICLR'25) runs it; cycle: ours, "
-        "from frame to frame outwards from the query with a weak motion prior, positions between cells, visible where the "
-        "match back hits the query",
+        "from frame to frame outwards from the query with a weak motion prior, positions between cells, visible where "
+        "the match back hits the query",
     )
     motion: float = Field(
         default=0.2, ge=0, description="cycle: what a point that jumps loses in similarity at most (0: no motion prior)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def official_video(path: Path, name: Any, values: Any) -> TrackedVideo:
         raise DataError(f"{path}: video {str(name)[:40]!r} is no dictionary with a name.", HINT)
     video = array(path, name, values, "video", 4)
     if video.dtype != np.uint8 or video.shape[3] != 3 or 0 in video.shape:
-        refuse(path, name, "video", f"is {video.shape} {video.dtype}, not (T, H, W, 3) uint8")
+        raise refusal(path, name, "video", f"is {video.shape} {video.dtype}, not (T, H, W, 3) uint8")
     length, height, width = video.shape[:3]
     for field in ("points", "occluded"):
         require(path, name, values, field)
@@ -59,7 +59,7 @@ def official_video(path: Path, name: Any, values: Any) -> TrackedVideo:
 def require(path: Path, name: object, values: Mapping[str, Any], field: str) -> None:
     """Raises DataError where a field is not there."""
     if field not in values:
-        refuse(path, name, field, "is missing")
+        raise refusal(path, name, field, "is missing")
 
 
 def array(path: Path, name: object, values: Mapping[str, Any], field: str, axes: int) -> PickledArray:
@@ -67,7 +67,7 @@ def array(path: Path, name: object, values: Mapping[str, Any], field: str, axes:
     require(path, name, values, field)
     found = values[field]
     if not isinstance(found, PickledArray) or len(found.shape) != axes:
-        refuse(path, name, field, f"is no array of {axes} axes")
+        raise refusal(path, name, field, f"is no array of {axes} axes")
     return found
 
 
@@ -78,7 +78,7 @@ def numbers(path: Path, name: object, field: str, value: Any) -> np.ndarray:
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: video {name}: field {field} holds no regular array.", HINT) from error
     if found.dtype.kind not in "biuf":
-        refuse(path, name, field, "holds something else than numbers")
+        raise refusal(path, name, field, "holds something else than numbers")
     return found
 
 
@@ -93,15 +93,15 @@ def tracks(path: Path, name: object, points: Any, occluded: Any, length: int) ->
     places = numbers(path, name, "points", points).astype(np.float32)
     flags = numbers(path, name, "occluded", occluded)
     if places.ndim != 3 or places.shape[1:] != (length, 2):
-        refuse(path, name, "points", f"is {places.shape}, not (N, {length}, 2)")
+        raise refusal(path, name, "points", f"is {places.shape}, not (N, {length}, 2)")
     if flags.shape != places.shape[:2] or not np.isin(flags, (0, 1)).all():
-        refuse(path, name, "occluded", f"is {flags.shape}, not {places.shape[:2]} flags")
+        raise refusal(path, name, "occluded", f"is {flags.shape}, not {places.shape[:2]} flags")
     hidden = flags.astype(bool)
     if not np.isfinite(places[~hidden]).all():
-        refuse(path, name, "points", "is not finite where the point is visible")
+        raise refusal(path, name, "points", "is not finite where the point is visible")
     return places, hidden
 
 
-def refuse(path: Path, name: object, field: str, what: str) -> NoReturn:
-    """Raises DataError that names file, video and field."""
-    raise DataError(f"{path}: video {name}: field {field} {what}.", HINT)
+def refusal(path: Path, name: object, field: str, what: str) -> DataError:
+    """The error that names file, video and field."""
+    return DataError(f"{path}: video {name}: field {field} {what}.", HINT)

@@ -13,7 +13,7 @@ from bench3d.data.images import image_size
 from bench3d.data.safe_pickle import load_pickle
 from bench3d.errors import DataError
 from bench3d_plugins.tapvid.layout import frame_folder
-from bench3d_plugins.tapvid.official import HINT, refuse, require, tracks
+from bench3d_plugins.tapvid.official import HINT, refusal, require, tracks
 
 GROUPS = ("query_points", "target_points", "occluded")
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -53,9 +53,9 @@ def strided_video(path: Path, root: Path, values: Any) -> TrackedVideo:
 
 def _side(path: Path, number: int, values: dict[Any, Any], field: str) -> float:
     side = values.get(field)
-    if not isinstance(side, (int, float)) or isinstance(side, bool) or not 0 < side < 1e5:
-        refuse(path, number, field, f"is {str(side)[:40]!r}, not a size in pixels")
-    return float(side)
+    if isinstance(side, (int, float)) and not isinstance(side, bool) and 0 < side < 1e5:
+        return float(side)
+    raise refusal(path, number, field, f"is {str(side)[:40]!r}, not a size in pixels")
 
 
 def _queries(path: Path, number: int, values: dict[Any, Any], length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,23 +63,25 @@ def _queries(path: Path, number: int, values: dict[Any, Any], length: int) -> tu
     for field in GROUPS:
         require(path, number, values, field)
         if not isinstance(values[field], dict):
-            refuse(path, number, field, "is no dictionary of frames")
+            raise refusal(path, number, field, "is no dictionary of frames")
     places, hidden, asked = [], [], []
     for frame, queries in values["query_points"].items():
         if type(frame) is not int or not 0 <= frame < length:
-            refuse(path, number, "query_points", f"has the frame {str(frame)[:20]}; there are {length}")
+            raise refusal(path, number, "query_points", f"has the frame {str(frame)[:20]}; there are {length}")
         for field in GROUPS[1:]:
             if frame not in values[field]:
-                refuse(path, number, field, f"lacks the frame {frame} of query_points")
+                raise refusal(path, number, field, f"lacks the frame {frame} of query_points")
         group, flags = tracks(path, number, values["target_points"][frame], values["occluded"][frame], length)
         count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
         if count != len(group):
-            refuse(path, number, "query_points", f"has {count} points in frame {frame}, target_points {len(group)}")
+            raise refusal(
+                path, number, "query_points", f"has {count} points in frame {frame}, target_points {len(group)}"
+            )
         if flags[:, frame].any():
-            refuse(path, number, "occluded", f"hides a query point in its own frame {frame}")
+            raise refusal(path, number, "occluded", f"hides a query point in its own frame {frame}")
         places.append(group)
         hidden.append(flags)
         asked.append(np.full(len(group), frame))
     if not places:
-        refuse(path, number, "query_points", "is empty")
+        raise refusal(path, number, "query_points", "is empty")
     return np.concatenate(places), np.concatenate(hidden), np.concatenate(asked)

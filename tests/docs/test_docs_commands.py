@@ -13,6 +13,7 @@ import pytest
 from blocks import TOP, blocks, pages, steps
 
 from bench3d.plugins import load_registry, settings_model
+from bench3d.plugins.names import resolve
 
 INDENTED = re.compile(r"^    (bench3d .+)$", re.MULTILINE)
 INLINE = re.compile(r"`(bench3d [a-z][^`]*)`")
@@ -46,14 +47,27 @@ def check(words: list[str], root: Any) -> str | None:
     while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
         if UPPER.fullmatch(rest[0]):
             return None  # "bench3d COMMAND --help"
-        if rest[0] not in command.commands:
+        found = command.commands.get(rest[0]) or (plugin_command(rest[0]) if command is root else None)
+        if found is None:
             return f"there is no command {rest[0]}"
-        command, rest = command.commands[rest[0]], rest[1:]
+        command, rest = found, rest[1:]
     if hasattr(command, "commands") or command.context_settings.get("ignore_unknown_options"):
         return None
     takes = [p for p in command.params if p.param_type_name == "argument"]
     options = {name: p for p in command.params for name in (*p.opts, *p.secondary_opts) if p not in takes}
     return options_and_arguments(words, rest, options, takes)
+
+
+def plugin_command(name: str) -> Any:
+    """The command that a plugin registers, None where there is none."""
+    import typer
+
+    if name not in load_registry().names("command"):
+        return None
+    target = resolve(load_registry().get("command", name).factory, name)
+    single = typer.Typer(add_completion=False)
+    single.command()(target)
+    return typer.main.get_command(target if isinstance(target, typer.Typer) else single)
 
 
 def options_and_arguments(words: list[str], rest: list[str], known: dict[str, Any], takes: list[Any]) -> str | None:
