@@ -70,6 +70,10 @@ class InputSettings(BaseModel):
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+INPUT_POLICY = frozenset({*InputSettings.model_fields, "stride"})
+"""Settings that say how an image becomes cells, whatever the network; not every backbone has all of them."""
+
+
 class BackboneSettings(InputSettings):
     """Settings of a network backbone."""
 

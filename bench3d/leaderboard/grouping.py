@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench3d.features.settings import InputSettings
+from bench3d.features.settings import INPUT_POLICY
 from bench3d.leaderboard.entries import Entry
 from bench3d.records import identity_hash
 
-_POLICY = frozenset(InputSettings.model_fields)
 _COMPONENTS = ("backbone", "adapter", "shape_model")
 _LONGEST = 60
 
@@ -174,7 +173,7 @@ def model_key(entry: Entry) -> str:
     """
     m = entry.record.identity.measurement
     backbone, adapter = _part(m, "backbone"), _part(m, "adapter")
-    settings = {k: v for k, v in _part(backbone, "settings").items() if k not in _POLICY}
+    settings = {k: v for k, v in _part(backbone, "settings").items() if k not in INPUT_POLICY}
     features = {**backbone, "settings": settings}
     return identity_hash(
         {"backbone": features, "adapter": adapter or None, "seed": m.get("seed") if adapter else None}

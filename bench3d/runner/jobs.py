@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bench3d.contracts import AdapterRegistration
 from bench3d.errors import DataError
-from bench3d.features.settings import InputSettings
+from bench3d.features.settings import INPUT_POLICY
 from bench3d.records import identity_hash, short
 from bench3d.runner.resolve import Resolved
 from bench3d.runner.sources import ALL, Component
@@ -119,8 +119,8 @@ def _backbone(resolved: Resolved, component: Component) -> dict[str, Any]:
     """The backbone as a fit sees it: without its input policy where the fit has one of its own."""
     identity = resolved.backbone_identity("fit")
     if getattr(component.registration, "own_input", False):
-        policy = InputSettings.model_fields
-        identity = {**identity, "settings": {k: v for k, v in identity["settings"].items() if k not in policy}}
+        kept = {k: v for k, v in identity["settings"].items() if k not in INPUT_POLICY}
+        identity = {**identity, "settings": kept}
     return identity
 
 

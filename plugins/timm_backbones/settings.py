@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from bench3d.features.settings import BackboneSettings
 
@@ -16,12 +16,5 @@ class TimmSettings(BackboneSettings):
         default=None,
         description="input pixels between two patches, less than the patch for overlapping ones (a finer map of the "
         "same network, position embedding interpolated); half: half a patch where patches can overlap; none: the patch",
+        json_schema_extra={"later": True},
     )
-
-    @model_serializer(mode="wrap")
-    def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # It came later: runs without it keep the identity that they had.
-        values: dict[str, Any] = dump(self)
-        if self.stride is None:
-            values.pop("stride", None)
-        return values
