@@ -44,7 +44,7 @@ class PoseSettings(BaseModel):
     iterations: int = Field(
         default=100_000,
         ge=1,
-        description="of RANSAC, at most; where 3 of 100 matches are right, three of them are drawn once in 37,000 times",
+        description="of RANSAC, at most; where 3 of 100 matches are right, three right ones are drawn once in 37,000",
     )
     confidence: float = Field(default=0.99999, gt=0, lt=1, description="of RANSAC: it ends when it is so sure")
     min_inliers: int = Field(default=5, ge=3, description="a pose needs more inliers than this, else the frame failed")

@@ -319,7 +319,18 @@ def test_the_grids_that_are_promised():
     counts = {name: len(expand(read_grid(name))) for name, _ in shipped()}
     assert counts["smoke"] >= 60
     assert counts["iclr25-comparison"] == 5 * 2 * (2 * 2 + 2)
-    assert counts["cvpr25-tables"] == 2 * 5 * 7 * 5 + (6 + 3 * 6 * 5) + (6 + 6 * 5)  # tables 6 and 8, 6, 5
+    references, seven, twenty, spair = 5, 7, 20, 6  # of SPair-71k's categories six have videos
+    of_table = {
+        3: 2 * seven * references,  # Common3D, UOP3D
+        5: (1 + references) * spair,  # raw, Common3D
+        6: 5 * 2 * seven * references + (1 + 3 * references) * spair,  # five variants; of keypoints raw and three
+        8: 2 * seven * references + seven,  # ZSP of the first reference alone
+        9: 2 * twenty * references + twenty,
+        10: 2 * twenty * references,
+    }
+    assert {n: counts[f"cvpr25-table{n}"] for n in of_table} == of_table
+    shared = 2 * seven * references  # the whole Common3D of table 6 is that of table 8, and of table 3
+    assert counts["cvpr25-tables"] == sum(of_table.values()) - shared
     embedded = [c.spec for name in ("smoke", "demo") for c in expand(read_grid(name))]
     weightless = {r.name for r in load_registry().registrations("backbone") if r.weights is None}
     assert all(s.synthetic and (s.weights == "random" or s.backbone in weightless) for s in embedded)

@@ -30,7 +30,7 @@ PICKED = [  # task, where, method, metric, category, value: protocols/common3d.m
     ("multiview-equivariance", "Comparison of ViT features", "DINOv2", "APE", MEAN, 19.12),
     ("multiview-equivariance", "Comparison of ViT features", "CLIP", "PCDP@0.2", MEAN, 57.17),
     ("mvimgnet-equivariance", "Comparison of ViT features", "DINOv2-Reg", "PCDP@0.05", MEAN, 64.54),
-    ("onepose-lowtexture", "OnePose-LowTexture", "OnePose++", "accuracy@5cm-5deg", MEAN, 72.1),
+    ("onepose-lowtexture", "OnePose-LowTexture", "OnePose++", "accuracy@5cm5deg", MEAN, 72.1),
     ("tapvid-davis", "README, DAVIS", "TAPNext", "AJ", MEAN, 65.25),
 ]
 
