@@ -34,7 +34,7 @@ class PoseSettings(BaseModel):
     estimator: Literal["epnp", "magsac", "poselib"] = Field(
         default="magsac",
         description="epnp: OpenCV's RANSAC with EPnP, as published; magsac: OpenCV's USAC with MAGSAC++; poselib: "
-        "LO-RANSAC of the package PoseLib (pip install poselib)",
+        "LO-RANSAC of the package PoseLib (pip install 'bench3d[poselib]')",
     )
     reprojection: float = Field(
         default=8.0,

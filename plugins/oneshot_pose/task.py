@@ -159,7 +159,7 @@ def require_estimator(settings: PoseSettings) -> None:
     import importlib.util
 
     if settings.estimator == "poselib" and importlib.util.find_spec("poselib") is None:
-        raise UsageError("task.estimator=poselib needs the package PoseLib.", "pip install poselib")
+        raise UsageError("task.estimator=poselib needs the package PoseLib.", "pip install 'bench3d[poselib]'")
 
 
 def create_onepose(settings: OnePoseTaskSettings, protocol: Protocol) -> OnePoseTask:
