@@ -22,8 +22,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # Left imports right, never the other way; `errors` and `files` are below all.
 ROOMS = [
-    "cli", "api", "testing", "leaderboard", "grid", "runner", "morphable", "fit", "synth", "features", "data", "records",
-    "plugins",
+    "cli", "api", "testing", "leaderboard", "grid", "runner", "morphable", "fit", "synth", "features", "data",
+    "records", "plugins",
     "metrics", "render", "geometry", "contracts", "processes", "machine", "files", "errors",
 ]  # fmt: skip
 FORBIDDEN_TO_PLUGINS = {"cli", "api", "testing", "leaderboard", "grid", "runner"}

@@ -22,8 +22,8 @@ def bench3d_register():
 """
 COMMANDS = [
     ["list"], ["describe"], ["matrix"], ["doctor"], ["run"], ["train"], ["predict"], ["data"], ["data", "list"],
-    ["data", "describe"], ["data", "check"], ["data", "synth"], ["data", "fetch"], ["data", "prepare"], ["data", "align"],
-    ["features"], ["cache"], ["shape"], ["shape", "export"], ["shape", "show"],
+    ["data", "describe"], ["data", "check"], ["data", "synth"], ["data", "fetch"], ["data", "prepare"],
+    ["data", "align"], ["features"], ["cache"], ["shape"], ["shape", "export"], ["shape", "show"],
     ["cache", "ls"], ["cache", "verify"], ["cache", "gc"], [],
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from bench3d.geometry.rotations import random_rotations
 from bench3d.geometry.similarity import apply_similarity, split_similarity, umeyama
 
