@@ -318,7 +318,7 @@ def test_every_shipped_grid_can_be_planned(name, tmp_path):
 def test_the_grids_that_are_promised():
     counts = {name: len(expand(read_grid(name))) for name, _ in shipped()}
     assert counts["smoke"] >= 60
-    assert counts["iclr25-comparison"] == 5 * 2 * (2 * 2 + 2)
+    assert counts["iclr25-comparison"] == 5 * 2 * (2 * 2 + 2 + 1 + 1)  # equivariance, PF-PASCAL, pose, tracking
     references, seven, twenty, spair = 5, 7, 20, 6  # of SPair-71k's categories six have videos
     of_table = {
         3: 2 * seven * references,  # Common3D, UOP3D
