@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from test_training import context
-from toy import ColourModel, ToySource
+from toy import TINY, ColourModel, ToySource
 
 from bench3d.errors import CapabilityError, UsageError
 from bench3d.morphable.pool import ViewPool
@@ -23,8 +23,6 @@ from bench3d_plugins.common3d.variation import set_latent_variation
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory, toy_source: ToySource):
     """(network, settings, artifact folder) of three training videos."""
-    from conftest import TINY
-
     settings = Common3DSettings(**TINY)
     out = tmp_path_factory.mktemp("walk")
     network = fit_category(ColourModel(), toy_source, settings, context(out)).network

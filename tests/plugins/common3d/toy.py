@@ -24,6 +24,33 @@ FACE_COLOURS = np.array(
 SIZE = 128
 
 
+TINY = {
+    "canvas": 64,
+    "render_size": 16,
+    "grid_cells": 4,
+    "mlp_width": 32,
+    "adapter_widths": (32, 32, 16),
+    "adapter_dilation": (1, 2, 4),
+    "adapter_upsample": False,
+    "latent_width": 16,
+    "latent_dim": 16,
+    "feature_norm": "ordinary",
+    "standardise": True,
+    "surface_samples": 40,
+    "chamfer_points": 100,
+    "eikonal_points": 100,
+    "views": "cached",
+    "accumulate": 1,
+    "batch": 6,
+    "template_iterations": 6,
+    "appearance_iterations": 8,
+    "validate_every": 4,
+    "validation_frames": 3,
+    "learning_rate": 1e-3,
+    "held_out": 0.25,
+}
+
+
 def two_boxes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, faces and face colours of a long box with a smaller one on its back; canonical units."""
     half = np.array([0.45, 1.0, 0.3]) * rng.uniform(0.9, 1.1, 3)

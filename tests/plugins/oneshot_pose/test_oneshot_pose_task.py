@@ -238,7 +238,7 @@ def test_a_missing_estimator_is_said_before_any_image_is_read(monkeypatch):
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     task = OnePoseTask(OnePoseTaskSettings(estimator="poselib"), None)
-    with pytest.raises(UsageError, match="pip install poselib"):
+    with pytest.raises(UsageError, match=r"bench3d\[poselib\]"):
         task.open(None)
 
 
