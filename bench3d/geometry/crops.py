@@ -27,10 +27,7 @@ def mask_zoom(mask: np.ndarray, centre: np.ndarray, canvas: int) -> PixelGeometr
     a scale outside [0.01, 100] becomes 1.
     """
     height, width = mask.shape
-    size = np.array([width, height], dtype=np.float64)
-    centre = np.asarray(centre, dtype=np.float64)
-    if not np.isfinite(centre).all() or (centre < -size).any() or (centre > 2 * size).any():
-        centre = size / 2
+    centre = usable_centre(centre, (width, height))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         extent = np.array([512.0, 512.0])
@@ -42,6 +39,15 @@ def mask_zoom(mask: np.ndarray, centre: np.ndarray, canvas: int) -> PixelGeometr
     if not 0.01 <= scale <= 100:
         scale = 1.0
     return centre_zoom((width, height), centre, scale, canvas)
+
+
+def usable_centre(centre: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`centre` (2,) float64; where it is not finite or over one image `size` (W, H) outside, the image's middle."""
+    extent = np.array(size, dtype=np.float64)
+    centre = np.asarray(centre, dtype=np.float64)
+    if not np.isfinite(centre).all() or (centre < -extent).any() or (centre > 2 * extent).any():
+        return extent / 2
+    return centre
 
 
 def box_zoom(original_size: tuple[int, int], box: np.ndarray, canvas: int, margin: float = 1.0) -> PixelGeometry:

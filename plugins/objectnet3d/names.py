@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench3d.errors import UsageError
+from bench3d.data.class_names import ClassNames
 
 # bench3d name -> ObjectNet3D class: the 20 of its 100 classes that CO3D has too (protocol page common3d.md 1.4).
 CLASSES = {
@@ -34,26 +34,8 @@ CADS = "CAD/off"
 """Folder of the CAD models below the root."""
 ANNOTATIONS = "Annotations"
 
-
-def official_class(category: str) -> str:
-    """ObjectNet3D class of a category, by either name; UsageError for an unknown one."""
-    if category in CLASSES:
-        return CLASSES[category]
-    if category in CLASSES.values():
-        return category
-    raise UsageError(f"ObjectNet3D has no category {category!r}.", f"Read are {', '.join(CLASSES)}.")
-
-
-def canonical_category(official: str) -> str:
-    """bench3d's name of an official class; an unknown one is returned as it is."""
-    return next((ours for ours, theirs in CLASSES.items() if theirs == official), official)
-
-
-def list_name(split: str) -> str:
-    """The name of a split's list; UsageError for an unknown split."""
-    if split not in LISTS:
-        raise UsageError(f"ObjectNet3D has no split {split!r}.", f"It has {', '.join(LISTS)}.")
-    return LISTS[split]
+NAMES = ClassNames("ObjectNet3D", CLASSES, LISTS, known="Read are")
+official_class, canonical_category, list_name = NAMES.official_class, NAMES.canonical_category, NAMES.list_name
 
 
 def list_path(listed: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench3d.errors import UsageError
+from bench3d.data.class_names import ClassNames
 
 # bench3d name -> PASCAL3D+ class; the other official classes keep their official names.
 CLASSES = {
@@ -24,26 +24,8 @@ LISTS = {"train": "train", "val": "val", "plain": "val", "hard": "hard"}
 CADS = "CAD"
 """Folder of the CAD models below the root."""
 
-
-def official_class(category: str) -> str:
-    """PASCAL3D+ class of a category, by either name; UsageError for an unknown one."""
-    if category in CLASSES:
-        return CLASSES[category]
-    if category in CLASSES.values():
-        return category
-    raise UsageError(f"PASCAL3D+ has no category {category!r}.", f"It has {', '.join(CLASSES)}.")
-
-
-def canonical_category(official: str) -> str:
-    """bench3d's name of an official class; an unknown one is returned as it is."""
-    return next((ours for ours, theirs in CLASSES.items() if theirs == official), official)
-
-
-def list_name(split: str) -> str:
-    """The word that a split's list file ends in; UsageError for an unknown split."""
-    if split not in LISTS:
-        raise UsageError(f"PASCAL3D+ has no split {split!r}.", f"It has {', '.join(LISTS)}.")
-    return LISTS[split]
+NAMES = ClassNames("PASCAL3D+", CLASSES, LISTS)
+official_class, canonical_category, list_name = NAMES.official_class, NAMES.canonical_category, NAMES.list_name
 
 
 def list_path(official: str, listed: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from bench3d.geometry.crops import usable_centre
 from bench3d.geometry.pixels import PixelGeometry
 
 LARGEST = 100.0
@@ -33,10 +34,7 @@ def published_zoom(mask: np.ndarray, centre: np.ndarray, canvas: int) -> Publish
     counts as `canvas`; a scale outside [0.01, 100] becomes 1.
     """
     height, width = mask.shape
-    size = np.array([width, height], dtype=np.float64)
-    centre = np.asarray(centre, dtype=np.float64)
-    if not np.isfinite(centre).all() or (centre < -size).any() or (centre > 2 * size).any():
-        centre = size / 2
+    centre = usable_centre(centre, (width, height))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows):
         low, high = np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]])
