@@ -26,7 +26,6 @@ from bench3d.synth.scene import (
     shadow_maps,
 )
 from bench3d.synth.seeds import Seed, rng_of
-from bench3d.synth.shading import shade
 from bench3d.synth.studio import Studio
 
 FILM = Style(noise=0.012)
@@ -84,34 +83,10 @@ class Actor(Studio):
         part = np.ascontiguousarray(raster[2 * top : 2 * bottom, 2 * left : 2 * right])
         shifted = np.array([[1.0, 0, 2 * left], [0, 1, 2 * top], [0, 0, 1]])
         key = shadow_maps(self._vertices, self._faces, light[:1], KEY_SIZE)
-        out[top:bottom, left:right] = self._shade(part, own, double, shifted, light, key)
-        return out
-
-    def _shade(
-        self,
-        raster: np.ndarray,
-        own: np.ndarray,
-        double: np.ndarray,
-        shifted: np.ndarray,
-        light: np.ndarray,
-        key: tuple[np.ndarray, np.ndarray],
-    ) -> np.ndarray:
         back = np.linalg.inv(own[:3, :3])
-        return shade(
-            raster,
-            self._vertices,
-            self._faces,
-            self._normals,
-            self._face_material,
-            *self._tables,
-            self._planes,
-            self._room,
-            light,
-            -back @ own[:3, 3],
-            back @ np.linalg.inv(double) @ shifted,
-            *key,
-            *self._open,
-        )
+        rays = back @ np.linalg.inv(double) @ shifted
+        out[top:bottom, left:right] = self._lit(part, -back @ own[:3, 3], rays, light, key)
+        return out
 
 
 class Backdrop(Scene):
@@ -129,21 +104,7 @@ class Backdrop(Scene):
     def draw(self, raster: np.ndarray, camera: np.ndarray, double: np.ndarray) -> np.ndarray:
         """(H, W, 3) linear colours of the set alone."""
         rotation = camera[:3, :3]
-        return shade(
-            raster,
-            self._vertices,
-            self._faces,
-            self._normals,
-            self._face_material,
-            *self._tables,
-            self._planes,
-            self._room,
-            self._light,
-            -rotation.T @ camera[:3, 3],
-            rotation.T @ np.linalg.inv(double),
-            *self._key,
-            *self._open,
-        )
+        return self._lit(raster, -rotation.T @ camera[:3, 3], rotation.T @ np.linalg.inv(double))
 
     def floor_depth(self, camera: np.ndarray, double: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """(H, W) camera z of the floor near the middle of the set, `NOTHING` elsewhere; `size` is (W, H)."""

@@ -112,22 +112,36 @@ class Scene:
         mask = (small[..., 3] > 0) & (small[..., 3] <= len(own.faces))
         depth = _depth(small, mask, own, cam_T_obj)
         rotation = cam_T_obj[:3, :3]
-        colours = shade(
-            big,
-            scene._vertices,
-            scene._faces,
-            scene._normals,
-            scene._face_material,
-            *scene._tables,
+        colours = scene._lit(big, -rotation.T @ cam_T_obj[:3, 3], rotation.T @ np.linalg.inv(double))
+        return Rendered(self._develop(colours, rng), mask, amodal, depth)
+
+    def _lit(
+        self,
+        raster: np.ndarray,
+        eye: np.ndarray,
+        rays: np.ndarray,
+        light: np.ndarray | None = None,
+        key: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """(H, W, 3) linear colours of a raster (2H, 2W, 4), seen from `eye` (3,) with `rays` (3, 3) from its pixels.
+
+        `light` and `key` (shadow maps of the key light) stand in for the scene's own.
+        """
+        return shade(
+            raster,
+            self._vertices,
+            self._faces,
+            self._normals,
+            self._face_material,
+            *self._tables,
             self._planes,
             self._room,
-            self._light,
-            -rotation.T @ cam_T_obj[:3, 3],
-            rotation.T @ np.linalg.inv(double),
-            *self._key,
+            self._light if light is None else light,
+            eye,
+            rays,
+            *(self._key if key is None else key),
             *self._open,
         )
-        return Rendered(self._develop(colours, rng), mask, amodal, depth)
 
     def _with_occluders(
         self, rng: np.random.Generator, cam_T_obj: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]
