@@ -16,6 +16,7 @@ from bench3d.errors import OutputError
 
 _TEMPORARY = re.compile(r"\..*\.\d+-[0-9a-f]{8}(\.[^.]*)?")
 """Names that `atomic_path` makes."""
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextlib.contextmanager
@@ -35,6 +36,20 @@ def output_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Libraries in Rust (safetensors) raise errors of their own that name the system's one: "... (os error 28)"."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        if (found := _OS_ERROR.search(str(error))) is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number)) from error
+
+
 def make_folder(path: Path) -> Path:
     """Creates `path` and its parents; OutputError where that is not allowed."""
     with output_errors(path):
@@ -51,7 +66,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        with output_errors(path):
+        with output_errors(path), _as_os_errors():
             yield temporary
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())

@@ -94,6 +94,7 @@ def facts(r: Registration) -> str:
     if isinstance(r, BackboneRegistration):
         parts = [f"{r.params / 1e6:.0f} M" if r.params else "", f"patch {r.patch}" if r.patch else ""]
         parts.append("no weights" if r.weights is None and not r.name.endswith(":") else "")
+        parts.append("weights included" if r.weights is not None and r.weights.shipped else "")
     elif isinstance(r, ShapeModelRegistration):
         parts = ["adds " + ", ".join(r.adds) if r.adds else "", f"fits on {r.train_dataset}" if r.train_dataset else ""]
     elif isinstance(r, TaskRegistration):

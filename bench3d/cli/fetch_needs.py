@@ -141,7 +141,7 @@ def _needed_files(spec: Any, resolved: Any, root: Path) -> list[tuple[tuple[str,
             known.bytes or params,
             licence,
             not known.registration_required or accepted(root, name, licence),
-            is_cached(source) if known.source == "hub" and not revision else None,
+            known.shipped or (is_cached(source) if known.source == "hub" and not revision else None),
             lambda: load_registry().create("backbone", name, weights="pretrained", settings=settings, device="cpu"),
         )
         found.append(((f"{known.source}: {source}", revision), needed))

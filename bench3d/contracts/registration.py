@@ -11,9 +11,10 @@ class Weights:
     """Where pretrained weights come from; `bytes` and `sha256` where the publisher states them.
 
     `registration_required`: their owner wants a form filled in or a licence accepted before they can be had.
+    Of the source "package" are weights that lie in the plugin's own package: they are there, and nothing is fetched.
     """
 
-    source: str  # "timm", "open_clip", "hub", "url"
+    source: str  # "timm", "open_clip", "hub", "url", "package"
     id: str
     revision: str | None = None
     url: str | None = None
@@ -21,6 +22,11 @@ class Weights:
     bytes: int | None = None
     licence: str = ""
     registration_required: bool = False
+
+    @property
+    def shipped(self) -> bool:
+        """Whether they came with the plugin's package."""
+        return self.source == "package"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,12 +223,14 @@ def _weights_step(spec: RunSpec, resolved: Resolved) -> list[PlanStep]:
         return [PlanStep(name, "done", "random weights: the record is marked")]
     if spec.weights != "pretrained":
         return [PlanStep(name, "done", f"weights of {Path(spec.weights).name}")]
+    registration = resolved.backbone.registration
+    known = registration.weights if isinstance(registration, BackboneRegistration) else None
+    if known is not None and known.shipped:
+        return [PlanStep(name, "done", f"pretrained weights {known.id}, included in its package")]
     if isinstance(resolved.weights, dict) and _cached(resolved.weights):
         return [PlanStep(name, "done", f"pretrained weights {resolved.weights['id']}, in the cache")]
     from bench3d.data.root import human_bytes
 
-    registration = resolved.backbone.registration
-    known = registration.weights if isinstance(registration, BackboneRegistration) else None
     size = f", {human_bytes(known.bytes)}" if known is not None and known.bytes else ""
     what = f"pretrained weights{size}: not in the cache"
     return [PlanStep(name, "missing" if spec.offline else "todo", what if spec.offline else f"{what}, will be fetched")]

@@ -55,6 +55,8 @@ def bench3d_register():
         BackboneRegistration(name="net", summary="", factory=f"{{me}}:net", licence="MIT",
             weights=Weights(source="acme", id="net-1", bytes=12_000_000)),
         BackboneRegistration(name="plain", summary="", factory=f"{{me}}:net"),
+        BackboneRegistration(name="inside", summary="", factory=f"{{me}}:net", licence="MIT",
+            weights=Weights(source="package", id="inside.safetensors")),
         TaskRegistration(name="playing", summary="", factory=f"{{me}}:task", dataset="toys"),
         TaskRegistration(name="writing", summary="", factory=f"{{me}}:task", dataset="letters"),
     ]
@@ -201,8 +203,21 @@ def test_a_grid_gets_its_data_and_each_weight_once_and_names_what_is_left(cli, w
     assert answer.code == 3 and "backbone net is not here" in answer.err
 
 
+def test_weights_that_ship_are_there_and_never_fetched(cli, world, tmp_path):
+    world()
+    grid = tmp_path / "play.yaml"
+    grid.write_text("summary: Shipped.\nbackbones: [inside]\ntasks: [playing]\n")
+    (tmp_path / "data/toys").mkdir(parents=True)
+    for words in ((), ("--offline",)):
+        answer = cli("data", "fetch", str(grid), "--yes", *words)
+        assert answer.code == 0 and not (tmp_path / "loaded").exists()
+    assert "backbone inside: there (package: inside.safetensors)" in answer.out
+    answer = cli("list", "backbones", "inside")
+    assert "weights included" in answer.out
+
+
 def test_synthetic_grids_need_nothing(cli, world):
     world()
     answer = cli("data", "fetch", "demo", "--json")
     page = json.loads(answer.out)
-    assert answer.code == 0 and page["datasets"] == page["weights"] == []
+    assert answer.code == 0 and page["datasets"] == [] and all(w["there"] for w in page["weights"])

@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
-from bench3d.errors import WeightsError
+from bench3d.errors import OutputError, WeightsError
+from bench3d.files import atomic_path
 from bench3d.fit.draws import derived_generator, epoch_indices, learning_rate
 from bench3d.fit.state import load_state, save_state
 
@@ -28,6 +30,27 @@ def test_nested_states_come_back_as_they_were(tmp_path: Path) -> None:
     }
     assert loaded == state
     assert loaded["flags"][0] is True
+
+
+def test_a_state_that_the_system_refuses_to_write_is_a_sentence(tmp_path: Path) -> None:
+    """safetensors raises errors of its own for those of the system."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"s\.safetensors cannot be written: File too large"):
+            save_state(tmp_path / "s.safetensors", {"x": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "words"), [(28, "The disk is full"), (13, "No permission")])
+def test_what_a_library_says_of_the_system_becomes_the_same_sentence(tmp_path: Path, number: int, words: str) -> None:
+    with pytest.raises(OutputError, match=words), atomic_path(tmp_path / "a"):
+        raise SafetensorError(f"Error while serializing: I/O error: it says (os error {number})")
+    with pytest.raises(SafetensorError, match="another"), atomic_path(tmp_path / "a"):
+        raise SafetensorError("another error")
 
 
 def test_other_kinds_are_refused_and_foreign_files_named(tmp_path: Path) -> None:
