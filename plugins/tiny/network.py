@@ -1,7 +1,7 @@
 """The network: a timm vision transformer of 2.7 million parameters with patches of 8 pixels.
 
-Positions are rotary (DINOv3's: relative, scaled to the image) and never added to a token: what a cell shows is not mixed
-with where it lies, which matching would have to undo. docs/how-to/tiny.md has what was measured.
+Positions are rotary (DINOv3's: relative, scaled to the image) and never added to a token: what a cell shows is not
+mixed with where it lies, which matching would have to undo. docs/how-to/tiny.md has what was measured.
 """
 
 from __future__ import annotations
