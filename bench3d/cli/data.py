@@ -256,6 +256,8 @@ def synth(
     out.print(f"The twin is in {root}: {_summary(spec)}.", soft_wrap=True)
     if name is None and (spec.categories == base.categories or not set(spec.categories) <= set(base.categories)):
         out.print(f"To use it: bench3d run ... {_run_options(preset, base, spec, data)}", soft_wrap=True)
+    else:  # no --set of a run leads to this folder
+        out.print(f"To use it: bench3d run ... --data {root}", soft_wrap=True)
     if sheet is not None:
         from bench3d.cli.sheet import write_sheet
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench3d.contracts import BackboneRegistration, Weights
 from bench3d.contracts.registration import CommandRegistration, Registration
 from bench3d.plugins import hookimpl
-from bench3d_plugins.tiny.names import NAME, STEPS, weights_name
+from bench3d_plugins.tiny.names import NAME, SHA256, STEPS, weights_name
 
 LICENCE = "Apache-2.0"
 RECIPE = "DenseCL (Wang et al., CVPR 2021) with the negatives of SimCLR (Chen et al., ICML 2020)"
@@ -21,7 +21,7 @@ def backbone(step: int | None) -> BackboneRegistration:
         settings="bench3d.features.settings:BackboneSettings",
         licence=LICENCE,
         citation=RECIPE,
-        weights=Weights(source="package", id=weights_name(step), licence=LICENCE),
+        weights=Weights(source="package", id=weights_name(step), sha256=SHA256[step], licence=LICENCE),
         params=2_703_168,
         patch=8,
         dim=192,

@@ -92,13 +92,15 @@ def test_a_job_that_loses_its_worker_again_and_again_is_given_up(shared, tmp_pat
 
 
 def test_cancel_forgets_only_what_has_not_begun(shared, tmp_path):
-    brief = "time.sleep(1.5)"
-    shared.submit([job(tmp_path, "one", brief), job(tmp_path, "two", brief)])
+    # Until both have begun: a job of fixed length may end before the other one begins.
+    held = "any((folder / 'go').exists() or time.sleep(0.05) for _ in range(2000))"
+    shared.submit([job(tmp_path, "one", held), job(tmp_path, "two", held)])
     while len(shared.active()) < 2:
         assert shared.poll(0.05) == []
     waiting = job(tmp_path, "waiting", "folder.joinpath('waiting').write_text('x')")
     shared.submit([waiting, job(tmp_path, "leaf", "", needs=("waiting",))])
     shared.cancel({"one", "waiting", "unknown"})
+    (tmp_path / "go").touch()
     found = ends(shared, {"one", "two", "leaf"})
     assert {e.code for e in found.values()} == {0} and set(found) == {"one", "two", "leaf"}
     assert not (tmp_path / "waiting").exists()

@@ -14,7 +14,7 @@ from bench3d.runner import RunSpec, plan_run
 from bench3d.testing.images import batch_of
 from bench3d_plugins.tiny import model as module
 from bench3d_plugins.tiny import names, network
-from bench3d_plugins.tiny.names import STEPS, weights_name
+from bench3d_plugins.tiny.names import SHA256, STEPS, weights_name
 from bench3d_plugins.tiny.network import DEPTH, PATCH, WIDTH, build
 
 WEIGHTS = module.files("bench3d_plugins.tiny") / "weights"
@@ -196,6 +196,7 @@ def test_the_weights_that_ship(step):
     assert all(torch.isfinite(v).all() for v in tensors.values())
     own = create("pretrained", name_of(step)).net.model.state_dict()
     assert own.keys() == tensors.keys() and all(torch.equal(own[k], v.float()) for k, v in tensors.items())
+    assert create("pretrained", name_of(step)).describe()["weights_sha256"] == SHA256[step]
     untrained = build(0).state_dict()
     moved = [k for k, v in own.items() if v.is_floating_point() and (v - untrained[k]).abs().max() > 1e-3]
     assert len(moved) > len(own) / 2
