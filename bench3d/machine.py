@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench3d.errors import UsageError
+
 KERNELS = "NUMBA_CACHE_DIR"
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 
@@ -83,6 +85,21 @@ def free_device_bytes(device: str) -> int:
     import torch
 
     return int(torch.cuda.mem_get_info(device)[0])
+
+
+def choose_device(wanted: str) -> str:
+    """The device to work on: "auto" becomes "cuda" where that works, else "cpu".
+
+    Raises:
+        UsageError: "cuda" was asked for and is not there.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("--device cuda: PyTorch finds no CUDA GPU here.", "Use --device cpu, or auto.")
+    return wanted
 
 
 def likely_device(asked: str) -> str:

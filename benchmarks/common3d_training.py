@@ -21,12 +21,13 @@ from typing import Any
 import torch
 
 from bench3d.contracts import NullProgress
+from bench3d.machine import choose_device
 from bench3d.morphable.pool import ViewPool, extract
 from bench3d.morphable.views import make_view, read_cloud
 from bench3d.plugins import parse_set, renderer_for
 from bench3d.runner import RunSpec, plan_fits
 from bench3d.runner.fits import write_twins
-from bench3d.runner.models import build_backbone, choose_device, settle_numerics
+from bench3d.runner.models import build_backbone, settle_numerics
 from bench3d_plugins.common3d import stages
 from bench3d_plugins.common3d.train import CLOUD_LIMIT, new_network
 from bench3d_plugins.common3d.variation import set_raw_basis

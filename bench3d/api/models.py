@@ -43,7 +43,8 @@ def load_backbone(
         UsageError: an unknown setting or a wrong value.
         WeightsError: the weights cannot be had.
     """
-    from bench3d.runner.models import build_backbone, choose_device, settle_numerics
+    from bench3d.machine import choose_device
+    from bench3d.runner.models import build_backbone, settle_numerics
 
     chosen = os.fspath(weights)
     resolved = resolve_spec(RunSpec(backbone=name, weights=chosen, settings={"backbone": settings}))

@@ -17,13 +17,13 @@ import numpy as np
 
 from bench3d.contracts import MetricSpec, Progress
 from bench3d.errors import UsageError
-from bench3d.machine import user_cache
+from bench3d.machine import choose_device, user_cache
 from bench3d.records import Choice, Fit, Record
 from bench3d.runner.evaluate import BatchSize, evaluate_category
 from bench3d.runner.fits import Fitted, fit_and_apply
 from bench3d.runner.jobs import FitJob
 from bench3d.runner.layers import with_chosen_layer
-from bench3d.runner.models import choose_device, settle_numerics
+from bench3d.runner.models import settle_numerics
 from bench3d.runner.plan import RunPlan
 from bench3d.runner.run import make_task, training_source
 from bench3d.runner.session import open_session

@@ -271,7 +271,8 @@ def _finish_category(
 
 def _extractor(resolved: Resolved, spec: AlignSpec) -> Any:
     from bench3d.features.extract import Extractor
-    from bench3d.runner.models import build_backbone, choose_device, settle_numerics
+    from bench3d.machine import choose_device
+    from bench3d.runner.models import build_backbone, settle_numerics
 
     device = choose_device(spec.device)
     settle_numerics(spec.offline)

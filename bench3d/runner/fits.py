@@ -9,10 +9,10 @@ from typing import Literal
 
 from bench3d.contracts import Artifact, Model, Progress
 from bench3d.errors import UsageError
-from bench3d.machine import usable_cores
+from bench3d.machine import choose_device, usable_cores
 from bench3d.runner.jobs import FitJob
 from bench3d.runner.making import Making, ensure_artifact, fit_seconds, read_note
-from bench3d.runner.models import build_backbone, choose_device, given_artifact, settle_numerics, with_artifacts
+from bench3d.runner.models import build_backbone, given_artifact, settle_numerics, with_artifacts
 from bench3d.runner.plan import FitPlan, plan_fits
 from bench3d.runner.resolve import Resolved
 from bench3d.runner.sources import ALL, Component

@@ -87,7 +87,8 @@ def look(spec: LookSpec, progress: Progress) -> dict[str, Any]:
     paths = find_images(spec.images)
     _check_outputs(spec)
     from bench3d.features.extract import Extractor
-    from bench3d.runner.models import build_backbone, choose_device, settle_numerics
+    from bench3d.machine import choose_device
+    from bench3d.runner.models import build_backbone, settle_numerics
 
     resolved = resolve_spec(RunSpec(backbone=spec.backbone, weights=spec.weights, settings=spec.settings))
     device = choose_device(spec.device)

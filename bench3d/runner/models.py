@@ -7,26 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench3d.contracts import Artifact, Model
-from bench3d.errors import UsageError
 from bench3d.machine import settle_kernel_cache
 from bench3d.plugins import load_registry
 from bench3d.runner.resolve import Resolved
 from bench3d.runner.sources import Component
-
-
-def choose_device(wanted: str) -> str:
-    """The device of a run: "auto" becomes "cuda" where that works, else "cpu".
-
-    Raises:
-        UsageError: "cuda" was asked for and is not there.
-    """
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("--device cuda: PyTorch finds no CUDA GPU here.", "Use --device cpu, or auto.")
-    return wanted
 
 
 def settle_numerics(offline: bool) -> None:

@@ -17,12 +17,12 @@ from bench3d.files import write_json
 from bench3d.geometry.camera import viewpoint_angles
 from bench3d.geometry.crops import box_zoom
 from bench3d.geometry.rotations import nearest_rotation, so3_exp
+from bench3d.machine import choose_device
 from bench3d.metrics import rotation_error_deg
 from bench3d.runner.fits import read_note
 from bench3d.runner.jobs import FitJob
 from bench3d.runner.models import (
     build_backbone,
-    choose_device,
     create_fitted,
     given_artifact,
     settle_numerics,

@@ -13,7 +13,7 @@ from typing import Any
 from bench3d.contracts import Progress, Session, Task
 from bench3d.errors import Bench3DError, OutputError
 from bench3d.files import write_json
-from bench3d.machine import is_out_of_memory
+from bench3d.machine import choose_device, is_out_of_memory
 from bench3d.plugins import load_registry
 from bench3d.records import (
     Attempt,
@@ -27,7 +27,7 @@ from bench3d.records import provenance as origin
 from bench3d.runner.evaluate import BatchSize, evaluate_category
 from bench3d.runner.fits import Fitted, fit_and_apply, left_out
 from bench3d.runner.layers import with_chosen_layer
-from bench3d.runner.models import choose_device, settle_numerics
+from bench3d.runner.models import settle_numerics
 from bench3d.runner.plan import RunPlan
 from bench3d.runner.report import RunState, make_record
 from bench3d.runner.session import open_session

@@ -17,6 +17,7 @@ from bench3d.contracts import ImageBatch, Model
 from bench3d.errors import UsageError
 from bench3d.files import write_text
 from bench3d.geometry.pixels import PixelGeometry
+from bench3d.machine import choose_device
 from bench3d_plugins.point_tracking.drawing import draw_frame
 from bench3d_plugins.point_tracking.features import VideoFeatures, video_features
 from bench3d_plugins.point_tracking.settings import TrackerSettings
@@ -52,9 +53,7 @@ def run(job: Job, make: Callable[[str], Model], device: str) -> list[str]:
     film = open_film(job.video)
     asked = _points(job, film)
     with open_sink(job.out, film.size, film.fps) as sink:  # before the work: a codec may be missing
-        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        if where == "cuda" and not torch.cuda.is_available():
-            raise UsageError("--device cuda: PyTorch finds no CUDA GPU here.", "Use --device cpu, or auto.")
+        where = choose_device(device)
         model = make(where)
         with _bars() as bars:
             video = _features(job, film, model, where, bars)

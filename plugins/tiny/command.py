@@ -121,16 +121,13 @@ def run(settings: PretrainSettings, out: Path, device: str, workers: int, progre
         WeightsError: the state in `out` cannot be read.
         OutputError: no space or no permission.
     """
-    import torch
     from safetensors.torch import save
 
+    from bench3d.machine import choose_device
     from bench3d.records import identity_hash
     from bench3d_plugins.tiny.pictures import VERSION, Pictures, PictureSpec
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: PyTorch finds no CUDA GPU here.", "Use --device cpu, or auto.")
+    device = choose_device(device)
     values = settings.model_dump(mode="json")
     recipe = identity_hash({"pictures": VERSION, **values})
     log = _begun(make_folder(out), recipe, values)

@@ -51,13 +51,12 @@ def draw_pair(
 def _maps(
     batch: int, size: int, side: int, settings: PretrainSettings, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, 2, 3) each: view pixels to picture pixels. The second view's centre lies near the first's."""
+    """(B, 2, 3) each: view pixels to picture pixels. The second view's centre lies off the first's by `shift`."""
 
-    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
-        return low + (high - low) * torch.rand(batch, *shape, generator=generator)
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(batch, generator=generator)
 
-    low, high = settings.zoom
-    log = torch.log(torch.tensor([low, high]))
+    log = torch.log(torch.tensor(settings.zoom))
     middle = size / 2 + (torch.rand(batch, 2, generator=generator) - 0.5) * settings.roam * size
     maps = []
     for number in range(2):
